@@ -1,0 +1,1 @@
+"""Networks and the mathematics they share. Imports nothing else of this project."""

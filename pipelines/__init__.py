@@ -1,0 +1,1 @@
+"""Entry points: each module here is a program. Nothing imports them."""

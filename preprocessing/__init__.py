@@ -1,0 +1,1 @@
+"""Videos in, annotated and sharded clips out."""

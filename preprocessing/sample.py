@@ -1,0 +1,211 @@
+"""The one record of this project: a clip with its people, masks, camera and background.
+
+A shard holds each clip as files that share a key (``webdataset``'s convention). ``encode`` and ``decode`` are the only
+code that knows their suffixes and formats:
+
+=================== ==================================================================================================
+``.mp4``            the clip: H.264, square pixels, constant frame rate
+``.mask.npz``       ``masks``: bit-packed P×F×H×W booleans and their shape; lossless
+``.background.mp4`` optional: the same camera with nobody in the picture
+``.body.npz``       ``betas`` P×10, ``pose`` P×F×24×3, ``translation`` P×F×3, ``confidence`` P×F, ``valid`` P×F
+``.camera.npz``     ``intrinsics`` F×3×3 (pixels of the clip), ``world_to_camera`` F×4×4 (OpenCV axes, metres)
+``.json``           schema version, source, licence, fps, quality scores, annotators and their versions
+=================== ==================================================================================================
+
+Keys are ``{source hash}_{start frame:08d}_{end frame:08d}``: webdataset splits at the first dot, so they hold none.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from preprocessing.video import decode_frames, encode_frames
+
+SCHEMA_VERSION = 1
+NUM_BETAS = 10
+NUM_JOINTS = 24
+
+FrameArray = UInt8[np.ndarray, "F H W 3"]
+
+
+class SampleError(ValueError):
+    """A sample that does not hold what the schema promises; the message names the key, the field and the fault."""
+
+
+@dataclass
+class Bodies:
+    """SMPL parameters of P people over F frames, in the world frame of the clip."""
+
+    betas: Float[np.ndarray, "P 10"]
+    """Shape coefficients, one set a person."""
+    pose: Float[np.ndarray, "P F 24 3"]
+    """Axis-angle rotation of each joint relative to its parent, radians; joint 0 is the global orientation."""
+    translation: Float[np.ndarray, "P F 3"]
+    """Metres, added to every vertex after posing."""
+    confidence: Float[np.ndarray, "P F"]
+    """0 to 1: how far the annotator trusts the frame."""
+    valid: Bool[np.ndarray, "P F"]
+    """Whether the person was found in the frame. Invalid frames hold interpolated poses, never zeros or NaN."""
+
+
+@dataclass
+class Cameras:
+    """One pinhole camera a frame."""
+
+    intrinsics: Float[np.ndarray, "F 3 3"]
+    world_to_camera: Float[np.ndarray, "F 4 4"]
+
+
+@dataclass
+class Sample:
+    """One clip. Every array carries the person axis P, also when P is 1."""
+
+    key: str
+    video: FrameArray
+    masks: Bool[np.ndarray, "P F H W"]
+    bodies: Bodies
+    cameras: Cameras
+    fps: float
+    background: FrameArray | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    """JSON-able: source, licence, scores, annotators. ``schema_version`` and ``fps`` are added by ``encode``."""
+
+    @property
+    def num_frames(self) -> int:
+        return self.video.shape[0]
+
+    @property
+    def num_people(self) -> int:
+        return self.masks.shape[0]
+
+
+def make_key(source_hash: str, start_frame: int, end_frame: int) -> str:
+    """``{source hash}_{start:08d}_{end:08d}``; frames counted in the source, ``end`` exclusive."""
+    if not source_hash.isalnum():
+        raise ValueError(f"a source hash is letters and digits only, not {source_hash!r}: webdataset splits at dots")
+    return f"{source_hash}_{start_frame:08d}_{end_frame:08d}"
+
+
+def check(sample: Sample) -> None:
+    """Raise ``SampleError`` unless shapes agree and every number is finite."""
+
+    def fail(what: str) -> None:
+        raise SampleError(f"sample {sample.key!r}: {what}")
+
+    if "." in sample.key or "/" in sample.key:
+        fail("the key holds a dot or a slash, where webdataset would split it")
+    num_frames, height, width = sample.video.shape[:3]
+    num_people = sample.num_people
+    expected = {
+        "video": (sample.video, (num_frames, height, width, 3)),
+        "masks": (sample.masks, (num_people, num_frames, height, width)),
+        "betas": (sample.bodies.betas, (num_people, NUM_BETAS)),
+        "pose": (sample.bodies.pose, (num_people, num_frames, NUM_JOINTS, 3)),
+        "translation": (sample.bodies.translation, (num_people, num_frames, 3)),
+        "confidence": (sample.bodies.confidence, (num_people, num_frames)),
+        "valid": (sample.bodies.valid, (num_people, num_frames)),
+        "intrinsics": (sample.cameras.intrinsics, (num_frames, 3, 3)),
+        "world_to_camera": (sample.cameras.world_to_camera, (num_frames, 4, 4)),
+    }
+    if sample.background is not None:
+        expected["background"] = (sample.background, (num_frames, height, width, 3))
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            fail(f"{name} has shape {array.shape}, expected {shape}")
+        if not np.isfinite(array).all():
+            fail(f"{name} holds {int((~np.isfinite(array)).sum())} values that are not finite")
+
+
+def encode(sample: Sample) -> dict[str, bytes]:
+    """Suffix (without the leading dot) → bytes, for a tar. The same sample gives the same bytes.
+
+    Raises:
+        SampleError: if shapes disagree or a number is not finite.
+    """
+    check(sample)
+    bodies, cameras = sample.bodies, sample.cameras
+    files = {
+        "mp4": encode_frames(sample.video, sample.fps),
+        "mask.npz": _npz(masks=np.packbits(sample.masks, axis=None), shape=np.array(sample.masks.shape, np.int64)),
+        "body.npz": _npz(
+            betas=bodies.betas.astype(np.float32),
+            pose=bodies.pose.astype(np.float32),
+            translation=bodies.translation.astype(np.float32),
+            confidence=bodies.confidence.astype(np.float32),
+            valid=bodies.valid.astype(bool),
+        ),
+        "camera.npz": _npz(
+            intrinsics=cameras.intrinsics.astype(np.float32),
+            world_to_camera=cameras.world_to_camera.astype(np.float32),
+        ),
+        "json": json.dumps(
+            {"schema_version": SCHEMA_VERSION, "fps": sample.fps, **sample.meta}, sort_keys=True, allow_nan=False
+        ).encode(),
+    }
+    if sample.background is not None:
+        files["background.mp4"] = encode_frames(sample.background, sample.fps)
+    return files
+
+
+def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | None = None) -> Sample:
+    """The sample behind ``files``, or the window of ``num_frames`` frames of it that begins at ``start``.
+
+    Only the window's frames are decoded.
+
+    Raises:
+        SampleError: if a file is missing or of another schema version, or what it holds does not fit together.
+    """
+    missing = {"mp4", "mask.npz", "body.npz", "camera.npz", "json"} - files.keys()
+    if missing:
+        raise SampleError(f"sample {key!r}: no {', '.join(sorted(missing))} among {', '.join(sorted(files))}")
+    meta = json.loads(files["json"])
+    if (version := meta.pop("schema_version", None)) != SCHEMA_VERSION:
+        raise SampleError(f"sample {key!r}: schema version {version}, this code reads {SCHEMA_VERSION}: rebuild it")
+    fps = float(meta.pop("fps"))
+    body, camera, mask = (_load_npz(key, files, name) for name in ("body.npz", "camera.npz", "mask.npz"))
+    total = camera["intrinsics"].shape[0]
+    stop = total if num_frames is None else start + num_frames
+    if not 0 <= start < stop <= total:
+        raise SampleError(f"sample {key!r}: frames {start}…{stop} asked for, it has {total}")
+    window = slice(start, stop)
+    shape = tuple(mask["shape"])
+    masks = np.unpackbits(mask["masks"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+    background = files.get("background.mp4")
+    sample = Sample(
+        key=key,
+        video=decode_frames(files["mp4"], start, stop),
+        masks=masks[:, window],
+        bodies=Bodies(
+            betas=body["betas"],
+            pose=body["pose"][:, window],
+            translation=body["translation"][:, window],
+            confidence=body["confidence"][:, window],
+            valid=body["valid"][:, window],
+        ),
+        cameras=Cameras(intrinsics=camera["intrinsics"][window], world_to_camera=camera["world_to_camera"][window]),
+        fps=fps,
+        background=None if background is None else decode_frames(background, start, stop),
+        meta=meta,
+    )
+    check(sample)
+    return sample
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # zip members carry the fixed date 1980-01-01: equal arrays, equal bytes
+    return buffer.getvalue()
+
+
+def _load_npz(key: str, files: dict[str, bytes], name: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(files[name]), allow_pickle=False) as archive:
+            return dict(archive)
+    except (ValueError, OSError, KeyError) as error:
+        raise SampleError(f"sample {key!r}: {name} cannot be read ({error})") from error

@@ -1,0 +1,35 @@
+"""Shapes are checked by jaxtyping and beartype under pytest only: training pays nothing for them."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook
+
+install_import_hook(["models", "preprocessing", "datamodules", "pipelines"], "beartype.beartype")
+
+import pytest
+import torch
+
+REAL_VIDEOS = Path(os.environ.get("ISA4D_TEST_VIDEOS", Path(__file__).parents[2] / "shared" / "data" / "videos"))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_videos() -> Path:
+    """A folder of real clips of people; tests that need it skip where it is absent."""
+    if not any(REAL_VIDEOS.glob("*.mp4")):
+        pytest.skip(f"no real clips in {REAL_VIDEOS}: set ISA4D_TEST_VIDEOS to a folder of mp4 files")
+    return REAL_VIDEOS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
