@@ -7,18 +7,20 @@ Shape legend: ``B`` batch, ``P`` people (padded, see ``person_mask``), ``F`` fra
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+AnyBatch = TypeVar("AnyBatch", bound="_Batch")
 
 
 @dataclass
 class _Batch:
     """Moves all its tensors together; Lightning calls ``to`` on whatever a loader yields."""
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+    def to(self: AnyBatch, device: torch.device | str, non_blocking: bool = False) -> AnyBatch:
         moved = {
             f.name: value.to(device, non_blocking=non_blocking)
             for f in fields(self)
@@ -26,7 +28,7 @@ class _Batch:
         }
         return replace(self, **moved)
 
-    def pin_memory(self) -> Self:
+    def pin_memory(self: AnyBatch) -> AnyBatch:
         moved = {
             f.name: value.pin_memory()
             for f in fields(self)
@@ -77,6 +79,23 @@ class ReferenceBatch(_Batch):
 
 
 @dataclass
+class Conditions(_Batch):
+    """All that the ISA-DiT is told about the clip it generates.
+
+    The ``keep_*`` flags drop a condition for one clip of the batch: at random in training, and all at once in the
+    unconditional pass of classifier-free guidance. The network puts a learned token in the place of what is dropped.
+    """
+
+    background_latents: Float[Tensor, "B c f h w"]
+    """Zeros where there is no background (Sec. 5.3, "Background Conditioning Module")."""
+    reference: ReferenceBatch
+    body: BodyBatch
+    keep_reference: Bool[Tensor, " B"]
+    keep_body: Bool[Tensor, " B"]
+    keep_camera: Bool[Tensor, " B"]
+
+
+@dataclass
 class LatentBatch(_Batch):
     """Clips as cached latents with everything that conditions the ISA-DiT."""
 
@@ -87,3 +106,9 @@ class LatentBatch(_Batch):
     has_background: Bool[Tensor, " B"]
     reference: ReferenceBatch
     body: BodyBatch
+
+    def conditions(self) -> Conditions:
+        """Everything but the clip itself, nothing dropped."""
+        keep = torch.ones_like(self.has_background)
+        background = self.background_latents * self.has_background[:, None, None, None, None]
+        return Conditions(background, self.reference, self.body, keep, keep, keep)

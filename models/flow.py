@@ -56,7 +56,7 @@ def sample_timesteps(
     return shift_timesteps(torch.sigmoid(normal), shift).to(device)
 
 
-def schedule(steps: int, shift: float = 1.0, device: torch.device | None = None) -> Float[Tensor, " steps+1"]:
+def schedule(steps: int, shift: float = 1.0, device: torch.device | None = None) -> Float[Tensor, " times"]:
     """Times from 1 (noise) to 0 (data)."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")
@@ -75,7 +75,7 @@ def guide(v: Velocity, v_uncond: Velocity, scale: float) -> Velocity:
     return guided
 
 
-def euler(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " steps+1"]) -> Iterator[Tensor]:
+def euler(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
     """First-order steps along ``times``; yields x after each, the last being x0.
 
     dx/dt = ε - x0 = -v, so a step from t to t' < t adds (t - t') v.
@@ -86,7 +86,7 @@ def euler(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " s
         yield x
 
 
-def midpoint(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " steps+1"]) -> Iterator[Tensor]:
+def midpoint(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
     """Second-order steps (explicit midpoint, two evaluations each); yields x after each step."""
     x = noise
     for t, t_next in zip(times[:-1], times[1:], strict=True):

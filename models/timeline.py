@@ -54,3 +54,9 @@ def group_by_latent(x: Float[Tensor, "B F *rest"]) -> Float[Tensor, "B f 4 *rest
     check_num_frames(x.shape[1])
     first = x[:, :1].repeat_interleave(TEMPORAL_FACTOR, dim=1)
     return rearrange(torch.cat([first, x[:, 1:]], dim=1), "B (f k) ... -> B f k ...", k=TEMPORAL_FACTOR)
+
+
+def ungroup(x: Float[Tensor, "B f 4 *rest"]) -> Float[Tensor, "B F *rest"]:
+    """Back to one entry a frame; of the four copies of frame 0 the first is kept."""
+    frames = rearrange(x, "B f k ... -> B (f k) ...")
+    return torch.cat([frames[:, :1], frames[:, TEMPORAL_FACTOR:]], dim=1)

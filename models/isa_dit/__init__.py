@@ -1,0 +1,5 @@
+"""ISA-DiT (Sec. 5): a diffusion transformer whose video tokens and body tokens attend to each other in space."""
+
+from models.isa_dit.transformer import ISADiT, ISADiTConfig
+
+__all__ = ["ISADiT", "ISADiTConfig"]

@@ -1,0 +1,91 @@
+"""Multi-head attention (Eq. 3–6) with normalised queries and keys, and rotary positions in time.
+
+Shape legend: ``b`` any batch, ``n`` queries, ``m`` keys, ``A`` attention width = heads × head width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+HEAD_WIDTH_BASE = 10_000.0
+"""Base of the rotary frequencies (RoFormer): positions are integers, latents or frames."""
+
+
+class HeadNorm(nn.Module):
+    """Split tokens into heads and RMS-normalise each: keeps bf16 logits bounded (SD3, Sec. 5.3.2)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} does not split into {heads} heads")
+        self.heads = heads
+        self.norm = nn.RMSNorm(width // heads, eps=1e-6)
+
+    def forward(self, x: Float[Tensor, "b n A"]) -> Float[Tensor, "b heads n a"]:
+        return self.norm(split_heads(x, self.heads)).to(x.dtype)
+
+
+def split_heads(x: Float[Tensor, "b n A"], heads: int) -> Float[Tensor, "b heads n a"]:
+    """One slice of the channels a head."""
+    return rearrange(x, "b n (heads a) -> b heads n a", heads=heads)
+
+
+def attend(
+    q: Float[Tensor, "b heads n a"],
+    k: Float[Tensor, "b heads m a"],
+    v: Float[Tensor, "b heads m a"],
+    key_mask: Bool[Tensor, "b m"] | None = None,
+) -> Float[Tensor, "b n A"]:
+    """Eq. 4: softmax(Q Kᵀ / √a) V, heads joined again. ``key_mask`` is False for keys that must not be seen."""
+    mask = None if key_mask is None else key_mask[:, None, None, :]
+    return rearrange(F.scaled_dot_product_attention(q, k, v, attn_mask=mask), "b heads n a -> b n (heads a)")
+
+
+def rotate(x: Float[Tensor, "b heads n a"]) -> Float[Tensor, "b heads n a"]:
+    """Rotary position of each token in its sequence: attention then depends on distances in time only."""
+    length, width = x.shape[-2], x.shape[-1]
+    exponent = torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width
+    angle = torch.arange(length, device=x.device)[:, None] / HEAD_WIDTH_BASE**exponent
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return rearrange([even * cos - odd * sin, even * sin + odd * cos], "two ... a -> ... (a two)")
+
+
+class SelfAttention(nn.Module):
+    """Eq. 3–4. ``in_time`` adds rotary positions along the sequence."""
+
+    def __init__(self, width: int, heads: int, in_time: bool = False) -> None:
+        super().__init__()
+        self.heads, self.in_time = heads, in_time
+        self.qkv = nn.Linear(width, 3 * width)
+        self.norm_q, self.norm_k = HeadNorm(width, heads), HeadNorm(width, heads)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "b n D"]) -> Float[Tensor, "b n D"]:
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        q, k = self.norm_q(q), self.norm_k(k)
+        if self.in_time:
+            q, k = rotate(q), rotate(k)
+        return self.out(attend(q, k, split_heads(v, self.heads)))
+
+
+class CrossAttention(nn.Module):
+    """Eq. 5–6: queries from ``x``, keys and values from ``context``. The output starts at zero."""
+
+    def __init__(self, width: int, context_width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(context_width, 2 * width)
+        self.norm_q, self.norm_k = HeadNorm(width, heads), HeadNorm(width, heads)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Float[Tensor, "b n D"], context: Float[Tensor, "b m C"]) -> Float[Tensor, "b n D"]:
+        k, v = self.kv(context).chunk(2, dim=-1)
+        return self.out(attend(self.norm_q(self.q(x)), self.norm_k(k), split_heads(v, self.heads)))

@@ -1,0 +1,75 @@
+"""Body tokens (Sec. 5.2, Eq. 8): surface points of every person and frame, encoded by a shallow network.
+
+Shape legend: ``B`` batch, ``P`` people, ``F`` frames, ``N`` points a person, ``K = P·N``, ``E`` width of the branch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from models.batch import BodyBatch
+from models.geometry import points_to_ndc, to_camera
+from models.isa_dit.ispe import SinusoidalEncoding
+
+HIGHEST_FREQUENCY_PER_M = 8 * math.pi
+"""Of the encoding of metric coordinates: a period of 25 cm tells the parts of a body apart."""
+
+
+def flatten_people(points: Float[Tensor, "B P F N xyz"]) -> Float[Tensor, "B F K xyz"]:
+    """Concatenate the points of all people (Sec. 6.3, "Multi-character Animation")."""
+    return rearrange(points, "B P F N xyz -> B F (P N) xyz")
+
+
+def point_mask(body: BodyBatch) -> Bool[Tensor, "B K"]:
+    """False for the points of padded people."""
+    return repeat(body.person_mask, "B P -> B (P N)", N=body.points.shape[3])
+
+
+def global_points(body: BodyBatch) -> Float[Tensor, "B F K 3"]:
+    """G in Eq. 8: metres in the axes of the first frame's camera, about the middle of all bodies in the clip.
+
+    Clips come in different world frames (y up when rendered, a camera's axes when estimated). The axes of the first
+    camera are the frame that all of them have, as for the Plücker rays.
+    """
+    points = flatten_people(body.points)
+    frames = points.shape[1]
+    points = to_camera(rearrange(points, "B F K xyz -> B (F K) xyz"), body.world_to_camera[:, 0])
+    keep = repeat(point_mask(body), "B K -> B (F K) 1", F=frames)
+    centre = (points * keep).sum(dim=1, keepdim=True) / keep.sum(dim=1, keepdim=True).clamp(min=1)
+    return rearrange(points - centre, "B (F K) xyz -> B F K xyz", F=frames)
+
+
+def ndc_points(body: BodyBatch) -> Float[Tensor, "B F K 3"]:
+    """g_ndc in Eq. 10."""
+    points = flatten_people(body.points)
+    valid = repeat(point_mask(body), "B K -> B F K", F=points.shape[1])
+    return points_to_ndc(points, valid, body.intrinsics, body.world_to_camera, body.image_size)
+
+
+class BodyTokens(nn.Module):
+    """Eq. 8: Y_i = F_mlp(PE(G_i)).
+
+    Args:
+        width: E.
+        point_identity: also encode each point's place on the body in the T-pose, so that a token knows which part of
+            the body it is. Not in Eq. 8; without it only the pose tells a left hand from a right one.
+    """
+
+    def __init__(self, width: int, num_frequencies: int, point_identity: bool) -> None:
+        super().__init__()
+        self.point_identity = point_identity
+        self.encoding = SinusoidalEncoding(num_frequencies, highest=HIGHEST_FREQUENCY_PER_M)
+        channels = self.encoding.channels * (2 if point_identity else 1)
+        self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, body: BodyBatch) -> Float[Tensor, "B F K E"]:
+        encoded = self.encoding(global_points(body))
+        if self.point_identity:
+            rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
+            encoded = torch.cat([encoded, repeat(rest, "B K C -> B F K C", F=encoded.shape[1])], dim=-1)
+        return self.mlp(encoded)

@@ -1,0 +1,178 @@
+"""Training of the ISA-DiT by flow matching (Sec. 5.3, "Diffusion Formulation"), and sampling from it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm.auto import tqdm
+
+from models import flow
+from models.batch import Conditions, LatentBatch
+from models.isa_dit.transformer import ISADiT, ISADiTConfig
+
+TIME_BINS = 4
+"""Validation loss is also logged by quarter of t: its mean is dominated by small t, where conditions hardly matter."""
+
+
+@dataclass(frozen=True)
+class ConditionDropout:
+    """Chance that a condition is hidden from one clip of a training batch."""
+
+    reference: float = 0.1
+    """The reference picture: latents, features on the body and CLIP tokens together."""
+    body: float = 0.1
+    camera: float = 0.1
+    background: float = 0.5
+    """Zero latents, so that the network also learns to invent a background."""
+
+
+def drop_conditions(given: Conditions, chances: ConditionDropout, generator: torch.Generator) -> Conditions:
+    """``given`` with each condition hidden at random, independently for every clip."""
+    batch = given.keep_body.shape[0]
+
+    def keep(chance: float) -> Bool[Tensor, " B"]:
+        return (torch.rand(batch, generator=generator) >= chance).to(given.keep_body.device)
+
+    background = given.background_latents * keep(chances.background)[:, None, None, None, None]
+    return replace(
+        given,
+        background_latents=background,
+        keep_reference=given.keep_reference & keep(chances.reference),
+        keep_body=given.keep_body & keep(chances.body),
+        keep_camera=given.keep_camera & keep(chances.camera),
+    )
+
+
+def unconditional(given: Conditions) -> Conditions:
+    """What guidance leads away from: no reference, body or camera. The background stays: it is part of the input."""
+    nothing = torch.zeros_like(given.keep_body)
+    return replace(given, keep_reference=nothing, keep_body=nothing, keep_camera=nothing)
+
+
+class ISADiTModule(L.LightningModule):
+    """Fits an ``ISADiT`` on cached latents.
+
+    Args:
+        config: the network.
+        learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
+        timestep_shift: s of the logit-normal times; 1 at low resolution, 3 at SD3's.
+        ema_decay: of the averaged weights that validation and sampling use.
+        seed: with the step and the rank, it decides every random choice.
+    """
+
+    def __init__(
+        self,
+        config: ISADiTConfig,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 100,
+        timestep_shift: float = 1.0,
+        dropout: ConditionDropout = ConditionDropout(),
+        ema_decay: float = 0.999,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = ISADiT(config)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+
+    # --- training -----------------------------------------------------------------------------------------------
+
+    def _generator(self, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(hash((self.hparams["seed"], step, self.global_rank)) % 2**63)
+
+    def flow_loss(
+        self, network: ISADiT, x0: Float[Tensor, "B c f h w"], given: Conditions, generator: torch.Generator
+    ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+        """Mean squared error of v = x0 - ε for each clip, and the times it was taken at."""
+        noise = torch.randn(x0.shape, generator=generator).to(x0)
+        t = flow.sample_timesteps(x0.shape[0], self.hparams["timestep_shift"], generator, x0.device)
+        predicted = network(flow.interpolate(x0, noise, t), t, network.condition(given))
+        return (predicted.float() - flow.velocity(x0, noise)).square().mean(dim=(1, 2, 3, 4)), t
+
+    def training_step(self, batch: LatentBatch, batch_idx: int) -> Tensor:
+        """One batch at random times, conditions dropped at random."""
+        generator = self._generator(self.global_step)
+        given = drop_conditions(batch.conditions(), self.hparams["dropout"], generator)
+        loss = self.flow_loss(self.network, batch.latents, given, generator)[0].mean()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the flow loss is {loss.item()} at step {self.global_step} (clips {', '.join(batch.keys)}): "
+                f"lower learning_rate, or train in fp32 to see whether precision is the cause"
+            )
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.keys))
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: LatentBatch, batch_idx: int) -> None:
+        """Move the averaged weights; early on the average is short, so that it does not remember the start."""
+        decay = min(self.hparams["ema_decay"], (1 + self.global_step) / (10 + self.global_step))
+        with torch.no_grad():
+            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+            for average, weight in pairs:
+                average.lerp_(weight.to(average.dtype), 1 - decay)
+
+    def validation_step(self, batch: LatentBatch, batch_idx: int) -> None:
+        """Loss of the averaged weights at noise and times that are the same in every validation."""
+        loss, t = self.flow_loss(self.averaged, batch.latents, batch.conditions(), self._generator(-1 - batch_idx))
+        self.log("val/loss", loss.mean(), prog_bar=True, batch_size=len(batch.keys), sync_dist=True)
+        for i in range(TIME_BINS):
+            inside = (t >= i / TIME_BINS) & (t < (i + 1) / TIME_BINS)
+            if inside.any():
+                name = f"val/loss_t_{i / TIME_BINS:.2f}_{(i + 1) / TIME_BINS:.2f}"
+                self.log(name, loss[inside].mean(), batch_size=int(inside.sum()), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, linear warm-up, cosine to a tenth."""
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.hparams["learning_rate"],
+            betas=(0.9, 0.99),
+            weight_decay=self.hparams["weight_decay"],
+        )
+        warmup, total = self.hparams["warmup_steps"], int(self.trainer.estimated_stepping_batches)
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            progress = min(1.0, (step - warmup) / max(1, total - warmup))
+            return 0.55 + 0.45 * math.cos(math.pi * progress)
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+    # --- sampling -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        given: Conditions,
+        steps: int = 30,
+        guidance: float = 2.0,
+        sampler: Literal["euler", "midpoint"] = "euler",
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Float[Tensor, "B c f h w"]:
+        """Normalised latents generated from noise by the averaged weights.
+
+        Args:
+            given: conditions; nothing need be dropped.
+            steps: of the sampler, 30 in the paper.
+            guidance: CFG scale, 2 in the paper; 1 skips the unconditional pass.
+            sampler: ``euler`` (one evaluation a step) or ``midpoint`` (two, second order).
+        """
+        network = self.averaged.eval()
+        conditioned, free = network.condition(given), network.condition(unconditional(given))
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(given.background_latents.shape, generator=generator).to(given.background_latents)
+        times = flow.schedule(steps, self.hparams["timestep_shift"], noise.device)
+        v = flow.guide(lambda x, t: network(x, t, conditioned), lambda x, t: network(x, t, free), guidance)
+        states = flow.SAMPLERS[sampler](v, noise, times)
+        *_, x0 = tqdm(states, total=steps, desc="sampling", disable=not progress)
+        return x0.float()

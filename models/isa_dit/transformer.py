@@ -1,0 +1,161 @@
+"""ISA-DiT (Sec. 5.3), laid out as Fig. 8: conditions become tokens once, then the branches run side by side.
+
+Shape legend: ``B`` batch, ``c`` latent channels, ``f h w`` latents, ``S`` video tokens a latent, ``D`` their width,
+``F`` frames, ``K`` body points of all people, ``E`` width of the body branch, ``L W`` CLIP tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from models.batch import Conditions
+from models.geometry import pixels_to_ndc
+from models.isa_dit.blocks import ISAGroup
+from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
+from models.isa_dit.camera import CameraTokens, null_where_dropped
+from models.isa_dit.identity import ReferenceOnBody
+from models.isa_dit.ispe import SinusoidalEncoding
+
+
+@dataclass
+class ISADiTConfig:
+    """Size and variant of the network. The defaults are the tiny preset."""
+
+    latent_channels: int = 16
+    patch_size: int = 1
+    """Latent pixels along each side of a video token."""
+    width: int = 192
+    """D. Divisible by ``heads`` into an even head width."""
+    body_width: int = 128
+    """E."""
+    depth: int = 4
+    """Groups: one each of the spatial, temporal, body and ISA blocks."""
+    heads: int = 4
+    body_heads: int = 4
+    clip_width: int = 64
+    num_frequencies: int = 16
+    """Of the ISPE, for each coordinate; 6 channels each."""
+    highest_frequency: float = 4 * math.pi
+    """Of the ISPE, in radians a unit of NDC. About half a period a token: π/2 times the tokens along a side."""
+    ispe_scale: float = 4.0
+    """The encoding is multiplied by this: against tokens of unit variance it decides where attention starts."""
+    ispe_in_values: bool = False
+    """Eq. 12 as printed also adds the encoding to the values."""
+    point_identity: bool = True
+    """Add each point's place on the body to Eq. 8."""
+    local_start: bool = True
+    """Initialise ISA so that attention begins near the matching place."""
+    checkpoint_groups: bool = False
+    """Recompute activations in the backward pass: memory for time."""
+
+
+@dataclass
+class ConditionTokens:
+    """What the network derives from the conditions alone: computed once for all steps of sampling."""
+
+    body: Float[Tensor, "B F K E"]
+    body_mask: Bool[Tensor, "B K"]
+    pe_g: Float[Tensor, "B F K C"]
+    camera: Float[Tensor, "B f S D"]
+    clip: Float[Tensor, "B L W"]
+    beside: Float[Tensor, "B c2 f h w"]
+    """Reference and background latents, concatenated to the noisy ones (Eq. 20 and the background module)."""
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoidal embedding of t, then two layers, as in DiT."""
+
+    def __init__(self, width: int, frequencies: int = 128) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", 1000 * torch.logspace(0, -4, frequencies), persistent=False)
+        self.frequencies: Tensor
+        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, t: Float[Tensor, " B"]) -> Float[Tensor, "B D"]:
+        angle = t.float()[:, None] * self.frequencies
+        return self.mlp(torch.cat([angle.cos(), angle.sin()], dim=-1).to(next(self.mlp.parameters()).dtype))
+
+
+class ISADiT(nn.Module):
+    """Predicts the flow v = x0 - ε of noisy latents, given bodies, a reference picture, a camera and a background."""
+
+    def __init__(self, config: ISADiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, body_width, patch = config.width, config.body_width, config.patch_size
+        self.ispe = SinusoidalEncoding(config.num_frequencies, highest=config.highest_frequency)
+        self.body_tokens = BodyTokens(body_width, config.num_frequencies, config.point_identity)
+        self.reference_on_body = ReferenceOnBody(config.latent_channels, body_width)
+        self.camera_tokens = CameraTokens(width, patch)
+        self.null_camera = nn.Parameter(torch.zeros(width))
+        self.null_clip = nn.Parameter(torch.zeros(config.clip_width))
+        self.time = TimeEmbedding(width)
+        self.patchify = nn.Linear(3 * config.latent_channels * patch**2, width)
+        self.position = nn.Linear(self.ispe.channels, width, bias=False)
+        self.groups = nn.ModuleList(
+            ISAGroup(
+                width,
+                body_width,
+                config.heads,
+                config.body_heads,
+                config.clip_width,
+                self.ispe.channels,
+                config.ispe_in_values,
+                config.local_start,
+            )
+            for _ in range(config.depth)
+        )
+        self.final_norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.final_modulation = nn.Linear(width, 2 * width)
+        self.unpatchify = nn.Linear(width, config.latent_channels * patch**2)
+        for layer in (self.final_modulation, self.unpatchify):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def condition(self, given: Conditions) -> ConditionTokens:
+        """Everything that does not depend on the noisy latents or on t."""
+        body, reference = given.body, given.reference
+        on_body = self.reference_on_body(reference) * given.keep_reference[:, None, None]  # Eq. 19
+        frames = given.background_latents.shape[2]
+        z_ref = reference.latents * given.keep_reference[:, None, None, None]
+        return ConditionTokens(
+            body=self.body_tokens(body) + on_body[:, None],  # Eq. 8
+            body_mask=point_mask(body) & given.keep_body[:, None],
+            pe_g=self.config.ispe_scale * self.ispe(ndc_points(body)),  # Eq. 10
+            camera=null_where_dropped(self.camera_tokens(body), given.keep_camera, self.null_camera),  # Eq. 22
+            clip=null_where_dropped(reference.clip_tokens, given.keep_reference, self.null_clip),
+            beside=torch.cat([repeat(z_ref, "B c h w -> B c f h w", f=frames), given.background_latents], dim=1),
+        )
+
+    def forward(
+        self, x_t: Float[Tensor, "B c f h w"], t: Float[Tensor, " B"], tokens: ConditionTokens
+    ) -> Float[Tensor, "B c f h w"]:
+        """The flow at ``x_t``, with ``t`` in [0, 1] (1 is noise) and ``tokens`` from ``condition``."""
+        patch = self.config.patch_size
+        height, width = x_t.shape[-2] // patch, x_t.shape[-1] // patch
+        place = self.ispe(rearrange(pixels_to_ndc(height, width, x_t.device), "h w xyz -> (h w) xyz"))
+        pe_s = self.config.ispe_scale * place  # Eq. 11
+
+        x = torch.cat([x_t, tokens.beside.to(x_t.dtype)], dim=1)  # Eq. 20
+        x = rearrange(x, "B c f (h p) (w q) -> B f (h w) (c p q)", p=patch, q=patch)
+        z = self.patchify(x) + self.position(place.to(x.dtype))
+        y, time = tokens.body, self.time(t)
+        for group in self.groups:
+            inputs = (z, y, time, pe_s, tokens.pe_g, tokens.body_mask, tokens.camera, tokens.clip)
+            if self.config.checkpoint_groups and self.training:
+                z, y = checkpoint(group, *inputs, use_reentrant=False)
+            else:
+                z, y = group(*inputs)
+
+        shift, scale = self.final_modulation(time)[:, None, None].chunk(2, dim=-1)
+        v = self.unpatchify(self.final_norm(z) * (1 + scale) + shift)
+        return rearrange(
+            v, "B f (h w) (c p q) -> B c f (h p) (w q)", h=height, p=patch, q=patch, c=self.config.latent_channels
+        )

@@ -1,0 +1,65 @@
+"""Eq. 10–12 in closed form."""
+
+import math
+
+import pytest
+import torch
+from einops import rearrange
+
+from models.geometry import pixel_centres, pixels_to_ndc, points_to_ndc
+from models.isa_dit.blocks import ISATransformerBlock
+from models.isa_dit.ispe import SinusoidalEncoding, add_encoding
+
+FOCAL, SIDE = 40.0, 32
+
+
+def test_a_surface_point_at_zero_depth_has_the_encoding_of_its_pixel():
+    """Points on the plane of median depth, one behind the centre of every pixel."""
+    depth = 3.0
+    centres = rearrange(pixel_centres(8, 8), "h w xy -> (h w) xy") * SIDE / 8
+    xy = (centres - SIDE / 2) / FOCAL * depth
+    points = torch.cat([xy, torch.full_like(xy[:, :1], depth)], dim=-1)[None, None]
+    intrinsics = torch.tensor([[FOCAL, 0, SIDE / 2], [0, FOCAL, SIDE / 2], [0, 0, 1]])[None, None]
+    valid = torch.ones(1, 1, 64, dtype=torch.bool)
+    ndc = points_to_ndc(points, valid, intrinsics, torch.eye(4)[None, None], (SIDE, SIDE))
+
+    encoding = SinusoidalEncoding(16)
+    of_pixels = encoding(rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz"))
+    torch.testing.assert_close(encoding(ndc)[0, 0], of_pixels, atol=2e-5, rtol=0)
+
+
+def test_inner_products_depend_on_differences_alone():
+    """PE(a)·PE(b) = Σ cos(ω (a - b)): a kernel of distance, which is what makes attention relative."""
+    encoding = SinusoidalEncoding(6)
+    a, b = torch.rand(50, 3) * 2 - 1, torch.rand(50, 3) * 2 - 1
+    expected = torch.cos((a - b)[:, None] * encoding.frequencies[:, None]).sum(dim=(1, 2))
+    torch.testing.assert_close((encoding(a) * encoding(b)).sum(-1), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_encoding_fills_the_first_channels():
+    tokens = torch.randn(5, 10)
+    added = add_encoding(tokens, torch.ones(5, 6))
+    assert torch.equal(added[:, :6], tokens[:, :6] + 1)
+    assert torch.equal(added[:, 6:], tokens[:, 6:])
+
+
+def test_bad_frequencies_are_refused():
+    with pytest.raises(ValueError, match="at least 2"):
+        SinusoidalEncoding(1)
+
+
+@pytest.mark.parametrize("local_start", [True, False])
+def test_attention_starts_near_the_matching_place_only_with_a_local_start(local_start):
+    """Mean distance in NDC between a pixel and the body points that it attends to, at initialisation."""
+    encoding = SinusoidalEncoding(16)
+    block = ISATransformerBlock(128, 96, 3, encoding.channels, in_values=False, local_start=local_start)
+    pixels = rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz")
+    points = torch.rand(256, 3) * 2 - 1
+    points[:, 2] = 0
+    z, y = torch.randn(64, 128), torch.randn(256, 96)
+    q = block.norm_q_z(block.qk_z(add_encoding(z, 4 * encoding(pixels)))[None, :, :96])
+    k = block.norm_k_y(block.qk_y(add_encoding(y, 4 * encoding(points)))[None, :, 96:])
+    weights = torch.softmax(q @ k.mT / math.sqrt(32), dim=-1).mean(dim=1)[0]
+    attended = (weights * torch.cdist(pixels, points)).sum(-1).mean()
+    uniform = torch.cdist(pixels, points).mean()
+    assert (attended < 0.5 * uniform) == local_start
