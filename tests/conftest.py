@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks here are too small for threads to pay
 
 from jaxtyping import install_import_hook
 

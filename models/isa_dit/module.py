@@ -1,18 +1,18 @@
-"""Training of the ISA-DiT by flow matching (Sec. 5.3, "Diffusion Formulation"), and sampling from it."""
+"""Training of the ISA-DiT by flow matching (Sec. 5.3, "Diffusion Formulation"), for ``python -m pipelines.fit_dit``."""
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm.auto import tqdm
 
 from models import flow
 from models.batch import Conditions, LatentBatch
@@ -51,19 +51,12 @@ def drop_conditions(given: Conditions, chances: ConditionDropout, generator: tor
     )
 
 
-def unconditional(given: Conditions) -> Conditions:
-    """What guidance leads away from: no reference, body or camera. The background stays: it is part of the input."""
-    nothing = torch.zeros_like(given.keep_body)
-    return replace(given, keep_reference=nothing, keep_body=nothing, keep_camera=nothing)
-
-
 class ISADiTModule(L.LightningModule):
     """Fits an ``ISADiT`` on cached latents.
 
     Args:
         config: the network.
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
-        timestep_shift: s of the logit-normal times; 1 at low resolution, 3 at SD3's.
         ema_decay: of the averaged weights that validation and sampling use.
         seed: with the step and the rank, it decides every random choice.
     """
@@ -74,34 +67,32 @@ class ISADiTModule(L.LightningModule):
         learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
         warmup_steps: int = 100,
-        timestep_shift: float = 1.0,
         dropout: ConditionDropout = ConditionDropout(),
         ema_decay: float = 0.999,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
+        self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
 
-    # --- training -----------------------------------------------------------------------------------------------
-
     def _generator(self, step: int) -> torch.Generator:
-        return torch.Generator().manual_seed(hash((self.hparams["seed"], step, self.global_rank)) % 2**63)
+        return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
 
     def flow_loss(
         self, network: ISADiT, x0: Float[Tensor, "B c f h w"], given: Conditions, generator: torch.Generator
     ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """Mean squared error of v = x0 - ε for each clip, and the times it was taken at."""
         noise = torch.randn(x0.shape, generator=generator).to(x0)
-        t = flow.sample_timesteps(x0.shape[0], self.hparams["timestep_shift"], generator, x0.device)
+        t = flow.sample_timesteps(x0.shape[0], network.config.timestep_shift, generator, x0.device)
         predicted = network(flow.interpolate(x0, noise, t), t, network.condition(given))
         return (predicted.float() - flow.velocity(x0, noise)).square().mean(dim=(1, 2, 3, 4)), t
 
     def training_step(self, batch: LatentBatch, batch_idx: int) -> Tensor:
         """One batch at random times, conditions dropped at random."""
         generator = self._generator(self.global_step)
-        given = drop_conditions(batch.conditions(), self.hparams["dropout"], generator)
+        given = drop_conditions(batch.conditions(), self.dropout, generator)
         loss = self.flow_loss(self.network, batch.latents, given, generator)[0].mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -113,7 +104,7 @@ class ISADiTModule(L.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: LatentBatch, batch_idx: int) -> None:
         """Move the averaged weights; early on the average is short, so that it does not remember the start."""
-        decay = min(self.hparams["ema_decay"], (1 + self.global_step) / (10 + self.global_step))
+        decay = min(self.ema_decay, (1 + self.global_step) / (10 + self.global_step))
         with torch.no_grad():
             pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
             for average, weight in pairs:
@@ -133,11 +124,11 @@ class ISADiTModule(L.LightningModule):
         """AdamW, linear warm-up, cosine to a tenth."""
         optimizer = torch.optim.AdamW(
             self.network.parameters(),
-            lr=self.hparams["learning_rate"],
+            lr=self.learning_rate,
             betas=(0.9, 0.99),
-            weight_decay=self.hparams["weight_decay"],
+            weight_decay=self.weight_decay,
         )
-        warmup, total = self.hparams["warmup_steps"], int(self.trainer.estimated_stepping_batches)
+        warmup, total = self.warmup_steps, int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
             if step < warmup:
@@ -147,32 +138,24 @@ class ISADiTModule(L.LightningModule):
 
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
 
-    # --- sampling -----------------------------------------------------------------------------------------------
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The configuration as plain numbers, so that ``load_dit`` needs no pickle."""
+        checkpoint["isa_dit_config"] = asdict(self.network.config)
 
-    @torch.no_grad()
-    def sample(
-        self,
-        given: Conditions,
-        steps: int = 30,
-        guidance: float = 2.0,
-        sampler: Literal["euler", "midpoint"] = "euler",
-        seed: int = 0,
-        progress: bool = False,
-    ) -> Float[Tensor, "B c f h w"]:
-        """Normalised latents generated from noise by the averaged weights.
 
-        Args:
-            given: conditions; nothing need be dropped.
-            steps: of the sampler, 30 in the paper.
-            guidance: CFG scale, 2 in the paper; 1 skips the unconditional pass.
-            sampler: ``euler`` (one evaluation a step) or ``midpoint`` (two, second order).
-        """
-        network = self.averaged.eval()
-        conditioned, free = network.condition(given), network.condition(unconditional(given))
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(given.background_latents.shape, generator=generator).to(given.background_latents)
-        times = flow.schedule(steps, self.hparams["timestep_shift"], noise.device)
-        v = flow.guide(lambda x, t: network(x, t, conditioned), lambda x, t: network(x, t, free), guidance)
-        states = flow.SAMPLERS[sampler](v, noise, times)
-        *_, x0 = tqdm(states, total=steps, desc="sampling", disable=not progress)
-        return x0.float()
+def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISADiT:
+    """The averaged network inside a checkpoint of a fit, ready for sampling.
+
+    Raises:
+        ValueError: if the file is missing or holds no ISA-DiT.
+    """
+    if not Path(checkpoint).is_file():
+        raise ValueError(f"{checkpoint}: no such checkpoint; fit one with `python -m pipelines.fit_dit`")
+    content = torch.load(checkpoint, map_location=device, weights_only=True)
+    if "isa_dit_config" not in content:
+        raise ValueError(f"{checkpoint} holds no ISA-DiT: give a checkpoint that pipelines.fit_dit wrote")
+    network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
+    prefix = "averaged."
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    network.load_state_dict(weights)
+    return network.to(device).eval().requires_grad_(False)

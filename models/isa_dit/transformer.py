@@ -52,6 +52,8 @@ class ISADiTConfig:
     """Add each point's place on the body to Eq. 8."""
     local_start: bool = True
     """Initialise ISA so that attention begins near the matching place."""
+    timestep_shift: float = 1.0
+    """s of ``flow.shift_timesteps``, in training and in sampling: 1 at low resolution, 3 at SD3's."""
     checkpoint_groups: bool = False
     """Recompute activations in the backward pass: memory for time."""
 

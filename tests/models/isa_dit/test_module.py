@@ -6,6 +6,7 @@ import torch
 from models.batch import LatentBatch
 from models.isa_dit import ISADiTConfig
 from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions
+from models.isa_dit.sampling import sample
 
 CONFIG = ISADiTConfig(width=32, body_width=24, depth=1, heads=2, body_heads=2, num_frequencies=4)
 
@@ -54,23 +55,23 @@ def test_the_same_seed_and_step_give_the_same_loss(batch):
 
 def test_training_learns_one_batch_and_sampling_gives_it_back(batch):
     """Two clips by heart: the loss falls to a fraction, and the flow leads noise back to them."""
-    module = ISADiTModule(ISADiTConfig(width=96, body_width=96, depth=2), dropout=ConditionDropout(0.0, 0.0, 0.0, 0.0))
-    optimizer = torch.optim.Adam(module.network.parameters(), lr=3e-3)
+    module = ISADiTModule(ISADiTConfig(width=48, body_width=48, depth=1, heads=2, body_heads=2, num_frequencies=8))
+    optimizer = torch.optim.Adam(module.network.parameters(), lr=5e-3)
     losses = []
-    for step in range(150):
+    for step in range(200):
         loss = module.flow_loss(module.network, batch.latents, batch.conditions(), module._generator(step))[0].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-10:]) < 0.25 * sum(losses[:10])
-    module.averaged.load_state_dict(module.network.state_dict())
-    sampled = module.sample(batch.conditions(), steps=10, guidance=1.0)
+    sampled = sample(module.network, batch.conditions(), steps=10, guidance=1.0)
     assert (sampled - batch.latents).square().mean() < 0.3 * batch.latents.square().mean()
 
 
 def test_sampling_depends_on_the_seed_alone(batch):
     module = ISADiTModule(CONFIG)
-    samples = [module.sample(batch.conditions(), steps=2, seed=seed) for seed in (1, 1, 2)]
+    torch.nn.init.normal_(module.network.unpatchify.weight)
+    samples = [sample(module.network.eval(), batch.conditions(), steps=2, seed=seed) for seed in (1, 1, 2)]
     assert torch.equal(samples[0], samples[1])
     assert not torch.equal(samples[0], samples[2])

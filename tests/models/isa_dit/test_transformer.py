@@ -7,7 +7,7 @@ import torch
 
 from models.batch import BodyBatch, Conditions
 from models.isa_dit import ISADiT, ISADiTConfig
-from models.isa_dit.module import unconditional
+from models.isa_dit.sampling import unconditional
 
 
 def velocity(network: ISADiT, given: Conditions) -> torch.Tensor:

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules.augment import Augment
+from datamodules.clips import ClipDataModule, to_frames, to_pixels
+from tests.shard_factory import make_sample, small_shards, write_shards
+
+
+def test_validation_gives_every_clip_as_stored(tmp_path):
+    samples = [make_sample(i, people=1 + i % 2, background=i != 1) for i in range(3)]
+    folder = write_shards(tmp_path / "s", [("val", s) for s in samples])
+    data = ClipDataModule(str(folder), num_frames=9, size=(48, 64), batch_size=3, max_people=2)
+    (batch,) = list(data.val_dataloader())
+    assert batch.keys == [s.key for s in samples]
+    assert batch.video.shape == (3, 3, 9, 48, 64)
+    assert batch.body.image_size == (48, 64)
+    assert batch.body.person_mask.tolist() == [[True, False], [True, True], [True, False]]
+    assert batch.has_background.tolist() == [True, False, True]
+    assert batch.fps.tolist() == [8, 8, 8]
+    for i, sample in enumerate(samples):
+        people = sample.num_people
+        np.testing.assert_array_equal(batch.masks[i, :people].numpy(), sample.masks)
+        assert not batch.masks[i, people:].any()
+        error = np.abs(to_frames(batch.video[i]).astype(int) - sample.video).mean()
+        assert error < 6  # H.264
+        np.testing.assert_array_equal(batch.body.intrinsics[i].numpy(), sample.cameras.intrinsics)
+    assert (batch.background[1] == 0).all()
+
+
+def test_pixels_and_frames_are_inverse():
+    frames = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
+    video = to_pixels(frames)
+    assert video.min() >= -1
+    assert video.max() <= 1
+    np.testing.assert_array_equal(to_frames(video[0]), frames)
+
+
+def test_cached_clips_equal_decoded_ones(tmp_path):
+    folder = str(small_shards(tmp_path / "s", train=3, num_frames=12))
+    options = dict(num_frames=5, size=(32, 32), batch_size=2, augment=Augment(speed_probability=1.0))
+    cached, plain = (ClipDataModule(folder, cache=cache, **options).train_dataloader() for cache in (True, False))
+    for _ in range(2):  # the second epoch comes from memory
+        for ours, theirs in zip(cached, plain, strict=True):
+            assert ours.keys == theirs.keys
+            torch.testing.assert_close(ours.video, theirs.video, rtol=0, atol=0)
+            torch.testing.assert_close(ours.masks, theirs.masks)
+            torch.testing.assert_close(ours.fps, theirs.fps)
+
+
+def test_speed_shows_in_the_frames_and_in_the_frame_rate(tmp_path):
+    folder = str(small_shards(tmp_path / "s", train=1, num_frames=17))
+    data = ClipDataModule(
+        folder, num_frames=5, size=(48, 64), batch_size=8, augment=Augment(0.0, speed_probability=1.0)
+    )
+    batch = next(iter(data.train_dataloader()))
+    for video, mask, fps in zip(batch.video, batch.masks[:, 0], batch.fps, strict=True):
+        blue = torch.stack([video[2, f][mask[f]].mean() for f in range(5)])
+        frame = (blue + 1) * 127.5
+        frames_a_step = float(frame[-1] - frame[0]) / 4 / 4  # a disc's blue grows by 4 a frame of the stored clip
+        assert frames_a_step == pytest.approx(8 / float(fps), abs=0.35)
+
+
+def test_surface_points_follow_the_bodies(tmp_path, monkeypatch):
+    """With a body of one rigid triangle the points are its corners, moved by translation alone."""
+    import sys
+    import types
+
+    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+
+    class Points:
+        def __init__(self, body, num_points):
+            assert (body, num_points) == ("triangle", 3)
+
+        def __call__(self, betas, pose, translation):
+            assert betas.shape == (*pose.shape[:-2], 10)
+            return corners + translation[..., None, :]
+
+        def rest(self, betas):
+            return corners.expand(*betas.shape[:-1], 3, 3)
+
+    monkeypatch.setitem(
+        sys.modules, "models.body", types.SimpleNamespace(SurfacePoints=Points, load_body=lambda name: name)
+    )
+    sample = make_sample(1, num_frames=5, people=2)
+    folder = write_shards(tmp_path / "s", [("val", sample)])
+    data = ClipDataModule(str(folder), 5, (48, 64), 1, num_points=3, body="triangle", max_people=3)
+    body = next(iter(data.val_dataloader())).body
+    assert body.points.shape == (1, 3, 5, 3, 3)
+    expected = corners + torch.from_numpy(sample.bodies.translation)[:, :, None]
+    torch.testing.assert_close(body.points[0, :2], expected)
+    torch.testing.assert_close(body.rest_points[0, :2], corners.expand(2, 3, 3))
+
+
+def test_mistakes_name_the_value_the_limit_and_the_fix(tmp_path):
+    folder = str(small_shards(tmp_path / "s", train=1, val=1, test=0, people=2))
+    with pytest.raises(ValueError, match=r"not \(60, 64\)"):
+        ClipDataModule(folder, size=(60, 64))
+    with pytest.raises(ValueError, match="not 16: use 13 or 17"):
+        ClipDataModule(folder, num_frames=16)
+    with pytest.raises(ValueError, match="set num_workers to 0, not 2"):
+        ClipDataModule(folder, num_workers=2, cache=True)
+    with pytest.raises(ValueError, match="at most 9"):
+        ClipDataModule(folder, num_frames=17).train_dataloader()
+    with pytest.raises(ValueError, match="2 people, max_people is 1: set max_people to at least 2"):
+        next(iter(ClipDataModule(folder, num_frames=5, max_people=1).val_dataloader()))
