@@ -19,13 +19,15 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from preprocessing.video import decode_frames, encode_frames
+from preprocessing.video import VideoError, decode_frames, encode_frames
 
 SCHEMA_VERSION = 1
 NUM_BETAS = 10
@@ -164,22 +166,28 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
     missing = {"mp4", "mask.npz", "body.npz", "camera.npz", "json"} - files.keys()
     if missing:
         raise SampleError(f"sample {key!r}: no {', '.join(sorted(missing))} among {', '.join(sorted(files))}")
-    meta = json.loads(files["json"])
+    try:
+        meta = json.loads(files["json"])
+    except ValueError as error:
+        raise SampleError(f"sample {key!r}: json cannot be read ({error})") from error
     if (version := meta.pop("schema_version", None)) != SCHEMA_VERSION:
         raise SampleError(f"sample {key!r}: schema version {version}, this code reads {SCHEMA_VERSION}: rebuild it")
     fps = float(meta.pop("fps"))
-    body, camera, mask = (_load_npz(key, files, name) for name in ("body.npz", "camera.npz", "mask.npz"))
+    body = _load_npz(key, files, "body.npz", "betas", "pose", "translation", "confidence", "valid")
+    camera = _load_npz(key, files, "camera.npz", "intrinsics", "world_to_camera")
+    mask = _load_npz(key, files, "mask.npz", "masks", "shape")
     total = camera["intrinsics"].shape[0]
     stop = total if num_frames is None else start + num_frames
     if not 0 <= start < stop <= total:
         raise SampleError(f"sample {key!r}: frames {start}…{stop} asked for, it has {total}")
     window = slice(start, stop)
     shape = tuple(mask["shape"])
+    if mask["masks"].size != -(-int(np.prod(shape)) // 8):
+        raise SampleError(f"sample {key!r}: mask.npz holds {mask['masks'].size} bytes, too few or many for {shape}")
     masks = np.unpackbits(mask["masks"], count=int(np.prod(shape))).reshape(shape).astype(bool)
-    background = files.get("background.mp4")
     sample = Sample(
         key=key,
-        video=decode_frames(files["mp4"], start, stop),
+        video=_load_video(key, files, "mp4", start, stop),
         masks=masks[:, window],
         bodies=Bodies(
             betas=body["betas"],
@@ -190,7 +198,7 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
         ),
         cameras=Cameras(intrinsics=camera["intrinsics"][window], world_to_camera=camera["world_to_camera"][window]),
         fps=fps,
-        background=None if background is None else decode_frames(background, start, stop),
+        background=_load_video(key, files, "background.mp4", start, stop) if "background.mp4" in files else None,
         meta=meta,
     )
     check(sample)
@@ -203,9 +211,16 @@ def _npz(**arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _load_npz(key: str, files: dict[str, bytes], name: str) -> dict[str, np.ndarray]:
+def _load_video(key: str, files: dict[str, bytes], name: str, start: int, stop: int) -> FrameArray:
+    try:
+        return decode_frames(files[name], start, stop)
+    except VideoError as error:
+        raise SampleError(f"sample {key!r}: {name} cannot be read ({error})") from error
+
+
+def _load_npz(key: str, files: dict[str, bytes], name: str, *arrays: str) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(files[name]), allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, OSError, KeyError) as error:
+            return {array: archive[array] for array in arrays}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise SampleError(f"sample {key!r}: {name} cannot be read ({error})") from error

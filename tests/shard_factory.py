@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from preprocessing.manifest import write_manifest
 from preprocessing.sample import Bodies, Cameras, Sample, make_key
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, pack_clip
 

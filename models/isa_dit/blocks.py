@@ -109,7 +109,7 @@ class ISATransformerBlock(nn.Module):
             nn.init.orthogonal_(query[:, :channels])
             key[:, :channels] = query[:, :channels]
         for norm in (self.norm_q_z, self.norm_k_z, self.norm_q_y, self.norm_k_y):
-            norm.norm.weight.fill_(LOCAL_GAIN)
+            norm.weight.fill_(LOCAL_GAIN)
 
     def forward(
         self,

@@ -85,5 +85,5 @@ def test_motion_keeps_to_its_velocity_and_really_moves():
 def test_bad_settings_name_their_limit():
     with pytest.raises(ValueError, match=r"motion_probability must lie in \[0, 1\], not 1.5"):
         Augment(motion_probability=1.5)
-    with pytest.raises(ValueError, match="max_speed must be at least 1, not 0.5"):
+    with pytest.raises(ValueError, match=r"max_speed must be at least 1, not 0.5"):
         Augment(max_speed=0.5)

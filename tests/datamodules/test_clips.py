@@ -38,7 +38,7 @@ def test_pixels_and_frames_are_inverse():
 
 def test_cached_clips_equal_decoded_ones(tmp_path):
     folder = str(small_shards(tmp_path / "s", train=3, num_frames=12))
-    options = dict(num_frames=5, size=(32, 32), batch_size=2, augment=Augment(speed_probability=1.0))
+    options = {"num_frames": 5, "size": (32, 32), "batch_size": 2, "augment": Augment(speed_probability=1.0)}
     cached, plain = (ClipDataModule(folder, cache=cache, **options).train_dataloader() for cache in (True, False))
     for _ in range(2):  # the second epoch comes from memory
         for ours, theirs in zip(cached, plain, strict=True):
@@ -53,12 +53,13 @@ def test_speed_shows_in_the_frames_and_in_the_frame_rate(tmp_path):
     data = ClipDataModule(
         folder, num_frames=5, size=(48, 64), batch_size=8, augment=Augment(0.0, speed_probability=1.0)
     )
-    batch = next(iter(data.train_dataloader()))
+    batch, speeds = next(iter(data.train_dataloader())), []
     for video, mask, fps in zip(batch.video, batch.masks[:, 0], batch.fps, strict=True):
-        blue = torch.stack([video[2, f][mask[f]].mean() for f in range(5)])
-        frame = (blue + 1) * 127.5
-        frames_a_step = float(frame[-1] - frame[0]) / 4 / 4  # a disc's blue grows by 4 a frame of the stored clip
-        assert frames_a_step == pytest.approx(8 / float(fps), abs=0.35)
+        blue = [float(video[2, f][mask[f]].mean() + 1) * 127.5 for f in (0, 4)]
+        frames_a_step = (blue[1] - blue[0]) / 4 / 4  # a disc's blue grows by 4 a frame of the stored clip
+        assert frames_a_step == pytest.approx(8 / float(fps), abs=0.6)  # whole frames, and H.264
+        speeds.append(frames_a_step)
+    assert max(speeds) - min(speeds) > 1
 
 
 def test_surface_points_follow_the_bodies(tmp_path, monkeypatch):

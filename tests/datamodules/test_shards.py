@@ -32,15 +32,15 @@ def test_only_the_wanted_split_of_several_folders(tmp_path):
 
 
 def test_errors_name_the_fault_and_the_fix(tmp_path):
-    with pytest.raises(ValueError, match="manifest.parquet is missing .no such folder.*preparation"):
+    with pytest.raises(ValueError, match=r"manifest.parquet is missing .no such folder.*preparation"):
         Shards(tmp_path / "nowhere", "train")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"manifest.parquet is missing .0 tars"):
         Shards(tmp_path / "empty", "train")
     folder = small_shards(tmp_path / "s", train=2, val=0, test=1)
-    with pytest.raises(ValueError, match="no clip of split 'val'.*has test, train"):
+    with pytest.raises(ValueError, match=r"no clip of split 'val'.*has test, train"):
         Shards(folder, "val")
-    with pytest.raises(ValueError, match="2 of 2 clips.*num_frames=17.*has 9.*at most 9"):
+    with pytest.raises(ValueError, match=r"2 of 2 clips.*num_frames=17.*has 9.*at most 9"):
         Shards(folder, "train").require_frames(17)
     pq.write_table(pa.table({"key": ["a"], "split": ["train"]}), folder / "manifest.parquet")
     with pytest.raises(ValueError, match="no column shard, num_frames"):
@@ -54,5 +54,4 @@ def test_a_cut_off_tar_is_an_error(tmp_path, keep):
     tar.write_bytes(tar.read_bytes()[: int(keep * tar.stat().st_size)])
     shards = Shards(folder, "train")
     with pytest.raises(ValueError, match="rebuild the shard"):
-        for i in range(3):
-            shards.read(i)
+        [shards.read(i) for i in range(3)]

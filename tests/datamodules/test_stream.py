@@ -89,7 +89,14 @@ def test_clips_resume_with_the_same_windows_and_pixels(tmp_path, workers):
     from datamodules.augment import Augment
 
     folder = str(small_shards(tmp_path / "s", train=5))
-    options = dict(num_frames=5, size=(32, 32), batch_size=2, num_workers=workers, augment=Augment(), seed=3)
+    options = {
+        "num_frames": 5,
+        "size": (32, 32),
+        "batch_size": 2,
+        "num_workers": workers,
+        "augment": Augment(),
+        "seed": 3,
+    }
     whole = stream(ClipDataModule(folder, **options).train_dataloader(), 5)
     resumed = ClipDataModule(folder, **options).train_dataloader()
     resumed.load_state_dict({"position": 4})

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from models.timeline import num_latents
 from models.vae import VAEConfig, VideoVAE
@@ -10,7 +11,7 @@ from models.vae.causal_conv import CausalConv3d
 STRIDED = VAEConfig(channels=(8, 8, 16, 16), encoder_blocks=1, decoder_blocks=1, norm_groups=4)
 PATCHED = VAEConfig(
     channels=(8, 16), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
-    time_strides=(1,), norm_groups=4,
+    time_strides=(1,), norm_groups=4, linear_path=True,
 )  # fmt: skip
 MIXED = VAEConfig(
     channels=(8, 16, 16), encoder_blocks=1, decoder_blocks=1, space_patch=2, time_patch=2, space_strides=(2, 2),
@@ -20,7 +21,10 @@ MIXED = VAEConfig(
 
 @pytest.fixture(params=[STRIDED, PATCHED, MIXED], ids=["strided", "patched", "mixed"])
 def vae(request) -> VideoVAE:
-    return VideoVAE(request.param).eval().requires_grad_(False)
+    vae = VideoVAE(request.param).eval().requires_grad_(False)
+    for layer in (vae.encoder.conv_out, vae.decoder.conv_out):  # zero at the start where there is a linear path
+        nn.init.normal_(layer.weight, std=0.1)
+    return vae
 
 
 @pytest.mark.parametrize("time_stride", [1, 2])

@@ -17,7 +17,7 @@ SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
     time_strides=(1,), norm_groups=4,
 )  # fmt: skip
-PLAIN = LossWeights(perceptual=0, gan_2d=0, gan_3d=0)
+PLAIN = LossWeights(perceptual=0.0, gan_2d=0.0, gan_3d=0.0)
 
 
 def clip_batch() -> ClipBatch:
@@ -61,15 +61,15 @@ def fit(module: VAEModule, steps: int, folder: Path, precision: str = "32-true")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_it_learns_a_clip(tmp_path: Path, precision: str) -> None:
     module = VAEModule(SMALL, PLAIN, learning_rate=4e-3, warmup_steps=5, frame_decoder_channels=(16,))
-    metrics = fit(module, 80, tmp_path, precision).callback_metrics
-    assert metrics["val/psnr"] > 20  # a grey picture has 12 dB
-    assert metrics["val/psnr_people"] > 17
+    metrics = fit(module, 60, tmp_path, precision).callback_metrics
+    assert metrics["val/psnr"] > 18  # a grey picture has 12 dB
+    assert metrics["val/psnr_people"] > 13  # and 9 dB here
     assert metrics["train/reg"] < 0.3
     assert {"train/l1", "train/kl", "train/loss"} <= metrics.keys()
 
 
 def test_adversarial_terms_begin_at_their_step_and_train_both_sides(tmp_path: Path) -> None:
-    weights = LossWeights(perceptual=0, reg=0)
+    weights = LossWeights(perceptual=0.0, reg=0.0)
     module = VAEModule(SMALL, weights, warmup_steps=1, gan_start_step=2, discriminator_channels=(8, 16))
     before = {name: p.clone() for name, p in module.discriminators.named_parameters()}
     assert "train/gan_3d" not in fit(module, 2, tmp_path).callback_metrics

@@ -1,0 +1,75 @@
+# Everything a user types. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+UV     := $(VENV)/bin/uv
+READY  := $(VENV)/.ready
+
+OUT      ?= outputs/shards
+WORKERS  ?= $(shell nproc)
+CONFIG   ?= configs/prepare/default.yaml
+CHECKPOINT ?= outputs/demo/dit/last.ckpt
+VAE      ?= outputs/demo/vae/last.ckpt
+
+# sam2 and deepspeed come as source: they are built after torch, against it, without their CUDA parts.
+SOURCE_ONLY := ^(sam2|deepspeed)==
+
+.PHONY: help setup lock lint format test demo demo-real shards synthetic generate mlflow clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: $(READY)  ## Build .venv from requirements.lock and the open body from its assets
+	@$(PYTHON) -m models.body.open_body
+
+$(READY): requirements.lock
+	@command -v python3 >/dev/null || { echo "python3 (3.11) is needed to begin with"; exit 1; }
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	grep -vE '$(SOURCE_ONLY)' requirements.lock | $(UV) pip install --python $(PYTHON) --no-deps -r -
+	$(UV) pip install --python $(PYTHON) setuptools wheel
+	SAM2_BUILD_CUDA=0 DS_BUILD_OPS=0 $(UV) pip install --python $(PYTHON) --no-deps --no-build-isolation -r requirements.lock
+	@touch $@
+
+lock:  ## Resolve pyproject.toml into requirements.lock again
+	$(UV) pip compile pyproject.toml --extra dev --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
+
+lint: $(READY)  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(READY)  ## Let ruff format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: $(READY)  ## Run the tests
+	$(PYTHON) -m pytest
+
+demo: $(READY)  ## The whole path on synthetic people, in about ten minutes on two cores
+	$(PYTHON) -m pipelines.demo synthetic --out outputs/demo --workers $(WORKERS)
+
+demo-real: $(READY)  ## The same path, continued on real clips: make demo-real VIDEOS=folder
+	$(PYTHON) -m pipelines.demo real --videos "$(VIDEOS)" --base outputs/demo --out outputs/demo-real --workers $(WORKERS)
+
+shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
+	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) --workers $(WORKERS)
+
+COUNT ?= 512
+SIZE  ?= 64
+SPLIT ?= train
+synthetic: $(READY)  ## Synthetic clips to shards: make synthetic OUT=folder COUNT=512 SIZE=64 SPLIT=train
+	$(PYTHON) -m pipelines.synthesize --out "$(OUT)" --count $(COUNT) --size $(SIZE) --split $(SPLIT) --workers $(WORKERS)
+
+CAMERA ?= own
+generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=walk.npz OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]
+	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
+	  $(if $(BACKGROUND),--background "$(BACKGROUND)") --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
+
+mlflow: $(READY)  ## Open MLflow on the runs made here
+	$(VENV)/bin/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///outputs/mlflow.db} --port $${PORT:-5000}
+
+clean:  ## Remove what the programs made (not .venv)
+	rm -rf outputs

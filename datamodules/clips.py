@@ -1,0 +1,152 @@
+"""Clips as pixels: shards → ``ClipBatch``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.augment import Augment, choose_frames, structured_motion
+from datamodules.shards import Shards
+from datamodules.stream import StreamDataModule, sample_at
+from datamodules.surface import Surface
+from datamodules.transforms import fit, take_frames
+from models.batch import ClipBatch
+from models.timeline import SPATIAL_FACTOR, check_num_frames
+from preprocessing.sample import Sample, decode
+
+FrameArray = UInt8[np.ndarray, "F H W 3"]
+
+
+class ClipDataset(Dataset):
+    """Windows of clips, as batches of one.
+
+    Args:
+        training: index by position: shuffled, random windows, augmented. Otherwise by row, frames from 0 on.
+        cache: keep every decoded clip in memory.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        num_frames: int,
+        size: tuple[int, int],
+        surface: Surface,
+        seed: int = 0,
+        training: bool = False,
+        augment: Augment | None = None,
+        cache: bool = False,
+    ) -> None:
+        shards.require_frames(num_frames)
+        self.shards, self.num_frames, self.size, self.surface = shards, num_frames, size, surface
+        self.seed, self.training, self.augment = seed, training, augment
+        self._cache: dict[int, tuple[Sample, Tensor, Tensor]] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, index: int) -> ClipBatch:
+        speed, frames, augment = 1.0, np.arange(self.num_frames), None
+        row = index
+        if self.training:
+            rng = np.random.default_rng((self.seed, index))
+            row, augment = sample_at(self.seed, index, len(self)), self.augment
+            frames, speed = choose_frames(self.shards.rows[row].num_frames, self.num_frames, augment, rng)
+        sample, points, rest_points = self._load(row, frames)
+        if augment is not None and rng.random() < augment.motion_probability:
+            sample = structured_motion(sample, self.size, augment, rng)
+        else:
+            sample = fit(sample, self.size)
+        return self._to_batch(sample, points, rest_points, sample.fps / speed)
+
+    def _load(self, row: int, frames: np.ndarray) -> tuple[Sample, Tensor, Tensor]:
+        """The frames of a clip, decoding no more than needed, and their surface points."""
+        if self._cache is None:
+            window = decode(*self.shards.read(row), start=int(frames[0]), num_frames=int(frames[-1] - frames[0]) + 1)
+            sample = take_frames(window, frames - frames[0])
+            return sample, *self.surface(sample.bodies)
+        if row not in self._cache:
+            whole = decode(*self.shards.read(row))
+            self._cache[row] = whole, *self.surface(whole.bodies)
+        sample, points, rest_points = self._cache[row]
+        return take_frames(sample, frames), points[:, frames], rest_points
+
+    def _to_batch(self, sample: Sample, points: Tensor, rest_points: Tensor, fps: float) -> ClipBatch:
+        video = to_pixels(sample.video)
+        return ClipBatch(
+            keys=[sample.key],
+            video=video,
+            background=torch.zeros_like(video) if sample.background is None else to_pixels(sample.background),
+            has_background=torch.tensor([sample.background is not None]),
+            masks=self.surface.pad(sample.key, torch.from_numpy(sample.masks))[None],
+            body=self.surface.to_batch(sample.key, points, rest_points, sample.cameras, self.size),
+            fps=torch.tensor([fps]),
+        )
+
+
+class ClipDataModule(StreamDataModule):
+    """Clips of the splits ``train``, ``val`` and ``test`` of shard folders.
+
+    Args:
+        shards: one shard folder, or several.
+        num_frames: 1 + T, with T a multiple of 4.
+        size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
+        num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
+        body: ``open``, or a path to an SMPL file.
+        max_people: P; a clip with more is an error.
+        augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
+        cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
+    """
+
+    def __init__(
+        self,
+        shards: str | list[str],
+        num_frames: int = 17,
+        size: tuple[int, int] = (64, 64),
+        batch_size: int = 4,
+        num_workers: int = 0,
+        num_points: int = 0,
+        body: str = "open",
+        max_people: int = 2,
+        seed: int = 0,
+        augment: Augment | None = None,
+        cache: bool = False,
+    ) -> None:
+        super().__init__(batch_size, num_workers)
+        check_num_frames(num_frames)
+        if any(side <= 0 or side % SPATIAL_FACTOR for side in size):
+            raise ValueError(f"size is (H, W) in multiples of {SPATIAL_FACTOR} pixels, not {tuple(size)}")
+        if cache and num_workers:
+            raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
+        self.shards, self.num_frames, self.size, self.seed = shards, num_frames, (size[0], size[1]), seed
+        self.num_points, self.body, self.max_people = num_points, body, max_people
+        self.augment, self.cache = augment, cache
+
+    def dataset(self, split: str) -> ClipDataset:
+        """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
+        surface = Surface(self.num_points, self.body, self.max_people)
+        training = split == "train"
+        return ClipDataset(
+            Shards(self.shards, split),
+            self.num_frames,
+            self.size,
+            surface,
+            self.seed,
+            training,
+            self.augment if training else None,
+            self.cache,
+        )
+
+
+def to_pixels(frames: FrameArray) -> Float[Tensor, "1 3 F H W"]:
+    """8-bit frames ``F H W 3`` as a video in [-1, 1]."""
+    return rearrange(torch.from_numpy(frames), "F H W C -> 1 C F H W").float() / 127.5 - 1
+
+
+def to_frames(video: Float[Tensor, "3 F H W"]) -> FrameArray:
+    """A video in [-1, 1] as 8-bit frames ``F H W 3``; what lies outside is clipped."""
+    levels = ((video.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return rearrange(levels, "C F H W -> F H W C").cpu().numpy()

@@ -1,0 +1,102 @@
+"""Cutting and scaling a sample in space and time: pixels, masks, background and camera always move together.
+
+Shape legend: ``F`` frames, ``H W`` pixels, ``P`` people.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int, UInt8
+from torch.nn import functional
+
+from models.geometry import crop_intrinsics, scale_intrinsics
+from preprocessing.sample import Bodies, Cameras, Sample
+
+
+def take_frames(sample: Sample, frames: Int[np.ndarray, " F"]) -> Sample:
+    """The given frames of a clip, in the given order. Its frame rate is the caller's to change."""
+    bodies, cameras = sample.bodies, sample.cameras
+    return replace(
+        sample,
+        video=sample.video[frames],
+        background=None if sample.background is None else sample.background[frames],
+        masks=sample.masks[:, frames],
+        bodies=Bodies(
+            betas=bodies.betas,
+            pose=bodies.pose[:, frames],
+            translation=bodies.translation[:, frames],
+            confidence=bodies.confidence[:, frames],
+            valid=bodies.valid[:, frames],
+        ),
+        cameras=Cameras(cameras.intrinsics[frames], cameras.world_to_camera[frames]),
+    )
+
+
+def resize(sample: Sample, height: int, width: int) -> Sample:
+    """Scale to ``height`` × ``width`` pixels (bilinear, antialiased; a mask's pixel is its majority)."""
+    old_height, old_width = sample.video.shape[1:3]
+    if (old_height, old_width) == (height, width):
+        return sample
+    intrinsics = scale_intrinsics(torch.from_numpy(sample.cameras.intrinsics), width / old_width, height / old_height)
+    return replace(
+        sample,
+        video=_resize_frames(sample.video, height, width),
+        background=None if sample.background is None else _resize_frames(sample.background, height, width),
+        masks=_resize_masks(sample.masks, height, width),
+        cameras=replace(sample.cameras, intrinsics=intrinsics.numpy()),
+    )
+
+
+def crop(sample: Sample, top: Int[np.ndarray, " F"], left: Int[np.ndarray, " F"], size: tuple[int, int]) -> Sample:
+    """Cut a window of ``size`` (H, W) out of each frame, each at its own place.
+
+    Raises:
+        ValueError: if a window leaves the picture.
+    """
+    (height, width), (full_height, full_width) = size, sample.video.shape[1:3]
+    if min(top.min(), left.min()) < 0 or top.max() + height > full_height or left.max() + width > full_width:
+        raise ValueError(f"a window of {height}×{width} pixels leaves the picture of {full_height}×{full_width}")
+
+    def cut(frames: np.ndarray) -> np.ndarray:
+        return np.stack([f[t : t + height, l : l + width] for f, t, l in zip(frames, top, left, strict=True)])
+
+    intrinsics = torch.from_numpy(sample.cameras.intrinsics)
+    moved = [crop_intrinsics(k, float(l), float(t)) for k, t, l in zip(intrinsics, top, left, strict=True)]
+    return replace(
+        sample,
+        video=cut(sample.video),
+        background=None if sample.background is None else cut(sample.background),
+        masks=rearrange(cut(rearrange(sample.masks, "P F H W -> F H W P")), "F H W P -> P F H W"),
+        cameras=replace(sample.cameras, intrinsics=torch.stack(moved).numpy()),
+    )
+
+
+def cover(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Scale, keeping the aspect, until the picture just covers ``size`` (H, W)."""
+    height, width = sample.video.shape[1:3]
+    scale = max(size[0] / height, size[1] / width)
+    return resize(sample, max(size[0], math.floor(height * scale)), max(size[1], math.floor(width * scale)))
+
+
+def fit(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Scale to cover ``size`` (H, W), then cut the centre."""
+    covering = cover(sample, size)
+    margins = [(full - side) // 2 for full, side in zip(covering.video.shape[1:3], size, strict=True)]
+    top, left = (np.full(sample.num_frames, margin) for margin in margins)
+    return crop(covering, top, left, size)
+
+
+def _resize_frames(frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int) -> UInt8[np.ndarray, "F h w 3"]:
+    planes = rearrange(torch.from_numpy(np.ascontiguousarray(frames)), "F H W C -> F C H W")
+    scaled = functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    return rearrange(scaled, "F C H W -> F H W C").numpy()
+
+
+def _resize_masks(masks: Bool[np.ndarray, "P F H W"], height: int, width: int) -> Bool[np.ndarray, "P F h w"]:
+    coverage = torch.from_numpy(masks).float()
+    return functional.interpolate(coverage, (height, width), mode="bilinear", antialias=True).gt(0.5).numpy()

@@ -1,0 +1,86 @@
+"""The terms of Eq. 1–2.
+
+::
+
+    L = λ_L1 L_L1 + λ_p L_p + λ_KL L_KL + λ_reg L_reg + λ_3DGAN L_3DGAN + λ_2DGAN L_2DGAN
+
+The KL divergence is ``Gaussian.kl``; the paper gives no weights, so the defaults are HunyuanVideo's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics.functional.image.lpips import _LPIPS
+
+from models.timeline import group_by_latent
+
+VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """λ of each term; 0 leaves a term, and the network that it needs, out."""
+
+    l1: float = 1.0
+    perceptual: float = 0.1
+    kl: float = 1e-6
+    """Of nats averaged over the entries of the latents."""
+    reg: float = 0.1
+    gan_3d: float = 0.05
+    gan_2d: float = 0.05
+
+
+def frame_loss(frames: Float[Tensor, "B f 4 3 H W"], video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, ""]:
+    """L_reg: mean absolute error of the frames that the sub-latents decode, each on its own (Sec. 4.2)."""
+    return F.l1_loss(frames, group_by_latent(rearrange(video, "B C F H W -> B F C H W")))
+
+
+def hinge_generator(fake: Float[Tensor, "*patches"]) -> Float[Tensor, ""]:
+    """Low where the discriminator's logits of generated patches are high."""
+    return -fake.mean()
+
+
+def hinge_discriminator(real: Float[Tensor, "*patches"], fake: Float[Tensor, "*patches"]) -> Float[Tensor, ""]:
+    """Zero once real patches score above 1 and generated ones below −1."""
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+
+
+class PerceptualLoss(nn.Module):
+    """L_p: LPIPS (VGG-16) averaged over frames.
+
+    Args:
+        weights: ImageNet weights of torchvision's VGG-16 (``vgg16-397923af.pth``); the linear layers on top come with
+            torchmetrics.
+
+    Raises:
+        ValueError: if the file is not there or holds another network.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        super().__init__()
+        if not Path(weights).is_file():
+            raise ValueError(f"no VGG-16 weights at {weights}: download them from {VGG16_URL}")
+        self.net = _LPIPS(pretrained=True, net="vgg", pnet_rand=True)  # pnet_rand: it must not download its backbone
+        own = {f"features.{key.split('.', 1)[1]}": value for key, value in self.net.net.state_dict().items()}
+        given = torch.load(weights, map_location="cpu", weights_only=True)
+        if missing := own.keys() - given.keys():
+            raise ValueError(f"{weights} is no VGG-16 of torchvision: it lacks {sorted(missing)[0]}; see {VGG16_URL}")
+        for key, value in own.items():
+            value.copy_(given[key])
+        self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> PerceptualLoss:
+        """Stays in evaluation mode: a measure must not drop units out."""
+        return super().train(False)
+
+    def forward(self, video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, ""]:
+        """LPIPS of videos in [-1, 1], averaged over their frames."""
+        frames = (rearrange(x, "B C F H W -> (B F) C H W") for x in (video, target))
+        return self.net(*frames).mean()

@@ -1,0 +1,1 @@
+"""Lightning callbacks: what a fit shows while it runs."""

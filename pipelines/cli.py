@@ -1,0 +1,115 @@
+"""What the command lines share: ``FitCLI`` for training, ``run`` for the other programs.
+
+``FitCLI`` is Lightning's, in the ``omegaconf`` parser mode (``${data.size}`` and ``${oc.env:HOME}`` resolve), with an
+MLflow run as its logger. A fit resumed by ``--ckpt_path`` goes on in the run it began in: the folder of a checkpoint
+holds a ``run.json`` that names it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
+
+from pipelines.callbacks.sample_clips import SampleClips
+from pipelines.callbacks.throughput import Throughput
+from pipelines.tracking import RememberRun, RunLogger
+
+
+class LogConfig(SaveConfigCallback):
+    """Logs the resolved configuration: as an artifact (one more each time a fit is resumed) and as parameters."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lightning calls this once, on rank 0."""
+        if not isinstance(trainer.logger, RunLogger):
+            return
+        client, run_id = trainer.logger.experiment, trainer.logger.run_id
+        earlier = sum(item.path.startswith("config") for item in client.list_artifacts(run_id))
+        name = f"config_resumed_{earlier}.yaml" if earlier else "config.yaml"
+        client.log_text(run_id, self.parser.dump(self.config, skip_none=False), name)
+        keys = ("model", "data", "seed_everything")
+        trainer.logger.log_hyperparams({key: self.config[key] for key in keys if key in self.config})
+
+
+class FitCLI(LightningCLI):
+    """``fit``, ``validate`` and ``test`` of a model on a datamodule.
+
+    Beside ``trainer``, ``model`` and ``data`` the command line has sections for what every fit has once: ``checkpoint``
+    (best and last, in one folder), ``samples`` (clips to look at) and ``mlflow`` (the run).
+
+    Args:
+        experiment: MLflow experiment that its runs belong to; also names the folder of its checkpoints.
+        samples: callback that shows clips.
+        args: command line; None takes the process's.
+    """
+
+    def __init__(
+        self,
+        model: type[LightningModule],
+        data: type[LightningDataModule],
+        experiment: str,
+        samples: type[SampleClips],
+        description: str | None = None,
+        args: list[str] | None = None,
+    ) -> None:
+        self.experiment, self.samples = experiment, samples
+        super().__init__(
+            model,
+            data,
+            args=args,
+            seed_everything_default=0,
+            trainer_defaults={"default_root_dir": "outputs", "callbacks": [RememberRun(), Throughput()]},
+            auto_configure_optimizers=False,
+            save_config_callback=LogConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            parser_kwargs={"parser_mode": "omegaconf", "description": description},
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The sections of their own, and one seed for all."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(self.samples, "samples")
+        parser.add_class_arguments(RunLogger, "mlflow", skip={"run_id"}, instantiate=False)
+        parser.set_defaults(
+            {
+                "checkpoint.dirpath": f"outputs/{self.experiment}",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,  # last.ckpt is always the last one
+                "mlflow.experiment_name": self.experiment,
+            }
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "model.seed")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, logging to a new MLflow run or, when a fit is resumed, to the one it began in."""
+        options = vars(self._get(self.config_init, "mlflow"))
+        checkpoint = self._get(self.config_init, "ckpt_path")
+        if self._get(self.config_init, "trainer.logger") in (None, True):
+            if getattr(
+                rank_zero_only, "rank", 0
+            ):  # only rank 0 logs; several ranks would race to make the tables of a new store
+                kwargs["logger"] = False
+            else:
+                kwargs["logger"] = RunLogger.resume(checkpoint, **options) if checkpoint else RunLogger(**options)
+        return super().instantiate_trainer(**kwargs)
+
+
+def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = None) -> None:
+    """Run a function, or one of several as subcommands, with its arguments from the command line or ``--config``.
+
+    A user's mistake (``ValueError``) ends the program with one line and status 2.
+    """
+    try:
+        jsonargparse.auto_cli(programs, args=args, as_positional=False, parser_mode="omegaconf")
+    except ValueError as error:
+        print(f"{Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
+        sys.exit(2)

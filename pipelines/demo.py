@@ -1,0 +1,171 @@
+"""The whole path in one go: clips → shards → autoencoder → latents → ISA-DiT → new clips → scores.
+
+    python -m pipelines.demo synthetic --out outputs/demo
+    python -m pipelines.demo real --videos folder --base outputs/demo --out outputs/demo-real
+
+Each step is a program that can be run alone; its command line is printed before it runs. ``synthetic`` begins with
+nothing and ends with ``metrics.json`` and ``result.png``. ``real`` cuts and annotates a folder of videos, continues the
+fits of ``synthetic`` on them, and animates a person from one of them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from datamodules.shards import Shards
+from models.body import load_body
+from pipelines import cache_latents, evaluate, fit_dit, fit_vae, generate, prepare, synthesize
+from pipelines.cli import run
+from pipelines.panels import contact_sheet
+from preprocessing.sample import Sample, decode
+from preprocessing.synthetic.render import render_bodies
+from preprocessing.video import decode_frames
+
+SIZE, NUM_FRAMES, FPS = 64, 17, 8
+SHOWN_CLIPS = 4
+SHOWN_FRAMES = 6
+ENLARGED = 2
+
+Program = Callable[[list[str]], object]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Number of clips in each split; people, motions and places of one occur in no other."""
+
+    train: int = 400
+    val: int = 16
+    test: int = 24
+
+
+PROGRAMS: dict[str, Program] = {
+    "synthesize": synthesize.main,
+    "prepare": prepare.main,
+    "fit_vae": fit_vae.main,
+    "cache_latents": lambda args: run(cache_latents.cache_latents, args),
+    "fit_dit": fit_dit.main,
+    "generate": lambda args: run({"clip": generate.clip, "split": generate.split}, args),
+    "evaluate": lambda args: run({"vae": evaluate.evaluate_vae, "clips": evaluate.evaluate_clips}, args),
+}
+
+
+def step(program: str, *arguments: str | int | Path) -> None:
+    """Run one of the programs as its own command line would."""
+    words = [str(argument) for argument in arguments]
+    print(f"\n$ python -m pipelines.{program} {shlex.join(words)}", flush=True)
+    sys.argv[0] = program  # what its error messages begin with
+    PROGRAMS[program](words)
+
+
+def synthetic(
+    out: str = "outputs/demo",
+    workers: int = 2,
+    seed: int = 0,
+    clips: Clips = Clips(),
+    vae_steps: int | None = None,
+    dit_steps: int | None = None,
+) -> None:
+    """The path on synthetic people.
+
+    Args:
+        out: folder for everything that is made.
+        workers: processes that render.
+        seed: of every random choice.
+        clips: how many to make for each split.
+        vae_steps: of the autoencoder's fit; by default those of its config.
+        dit_steps: of the ISA-DiT's fit; by default those of its config.
+    """
+    began = time.monotonic()
+    folder = Path(out)
+    shards = {name: folder / "shards" / name for name in asdict(clips)}
+    for name, count in asdict(clips).items():
+        step(
+            *("synthesize", "--out", shards[name], "--count", count, "--split", name, "--workers", workers),
+            *("--size", SIZE, "--num_frames", NUM_FRAMES, "--fps", FPS, "--seed", seed),
+        )
+    vae, dit, latents = folder / "vae", folder / "dit", folder / "latents"
+    everything = json.dumps([str(path) for path in shards.values()])
+    step(
+        *("fit_vae", "fit", "--config", "configs/vae/tiny.yaml", "--seed_everything", seed),
+        *("--data.shards", everything, "--checkpoint.dirpath", vae, *_limit(vae_steps)),
+    )
+    make_latents = ("--vae", vae / "last.ckpt", "--precision", "bf16", "--out", latents)
+    step("cache_latents", "--shards", everything, *make_latents)
+    step(
+        *("fit_dit", "fit", "--config", "configs/dit/tiny.yaml", "--seed_everything", seed),
+        *("--data.latents", latents, "--data.vae", vae / "last.ckpt", "--checkpoint.dirpath", dit, *_limit(dit_steps)),
+    )
+    networks = ("--checkpoint", dit / "last.ckpt", "--vae", vae / "last.ckpt", "--precision", "bf16")
+    for name, shuffled in (("generated", "false"), ("generated_shuffled", "true")):
+        step("generate", "split", "--latents", latents, "--out", folder / name, "--shuffle_motion", shuffled, *networks)
+    test = ("--size", json.dumps([SIZE, SIZE]), "--split", "test")
+    scores = folder / "scores"
+    step("evaluate", "vae", "--ckpt", vae / "last.ckpt", "--shards", shards["test"], "--out", scores / "vae", *test)
+    for name in ("generated", "generated_shuffled"):
+        truth = ("--truth", shards["test"], "--out", scores / name)
+        step("evaluate", "clips", "--generated", folder / name, *truth, *test)
+
+    Image.fromarray(result_picture(shards["test"], folder / "generated")).save(folder / "result.png")
+    metrics = {
+        "seconds": time.monotonic() - began,
+        "vae_psnr": _mean(scores / "vae", "psnr"),
+        "psnr": _mean(scores / "generated", "psnr"),
+        "ssim": _mean(scores / "generated", "ssim"),
+        "silhouette_iou": _mean(scores / "generated", "silhouette_iou"),
+        "silhouette_iou_shuffled": _mean(scores / "generated_shuffled", "silhouette_iou"),
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    _print_summary(folder, metrics)
+
+
+def _limit(steps: int | None) -> list[str | int]:
+    """A fit validates at its end at the latest."""
+    return [] if steps is None else ["--trainer.max_steps", steps, "--trainer.val_check_interval", steps]
+
+
+def _mean(folder: Path, name: str) -> float:
+    return json.loads((folder / "metrics.json").read_text())["metrics"][name]["mean"]
+
+
+def _print_summary(folder: Path, metrics: dict[str, float]) -> None:
+    meaning = {
+        "seconds": "for everything above",
+        "vae_psnr": "dB, held-out clips through the autoencoder",
+        "psnr": "dB, generated against true clips: new people, motions and places",
+        "ssim": "likewise",
+        "silhouette_iou": "generated against true person, by difference from the clean background",
+        "silhouette_iou_shuffled": "the same network driven by another clip's motion",
+    }
+    print("\nDemo finished")
+    for name, value in metrics.items():
+        print(f"  {name:24} {value:8.3f}   {meaning[name]}")
+    print(f"  {folder / 'result.png'}: rows are reference, body, generated, truth")
+    print("  make mlflow: curves, clips and tables")
+
+
+def result_picture(truth: Path, generated: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Four rows (reference, body, generated, ground truth) for each of the first clips of the test split."""
+    shards, body = Shards(truth, "test"), load_body("open")
+    blocks = []
+    for index in range(min(SHOWN_CLIPS, len(shards))):
+        sample: Sample = decode(*shards.read(index))
+        video = decode_frames((generated / f"{sample.key}.mp4").read_bytes())
+        bodies, _ = render_bodies(body, sample.bodies, sample.cameras, sample.video.shape[1:3])
+        reference = sample.video[:1].repeat(sample.num_frames, axis=0)
+        blocks.append(contact_sheet([reference, bodies, video, sample.video], SHOWN_FRAMES))
+    pairs = [np.concatenate(blocks[i : i + 2], axis=1) for i in range(0, len(blocks), 2)]
+    return np.concatenate(pairs).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+
+
+if __name__ == "__main__":
+    run({"synthetic": synthetic})

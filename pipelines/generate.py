@@ -1,0 +1,241 @@
+"""Animate the person of one picture.
+
+    python -m pipelines.generate clip --reference photo.png --motion walk.npz --out walk.mp4
+    python -m pipelines.generate clip --reference data/shards#3f2a --motion data/shards#91bc --camera orbit --out o.mp4
+    python -m pipelines.generate split --latents data/latents --out generated
+
+``clip`` makes one clip from what the user names (see ``pipelines/scene.py``); ``split`` makes every clip of a split of
+cached latents again, from its own first frame, motion, camera and background, to be judged by ``pipelines.evaluate``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from einops import repeat
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from datamodules.clips import to_frames, to_pixels
+from datamodules.latents import LatentDataModule, LatentInfo
+from datamodules.surface import Surface
+from models.batch import BodyBatch, Conditions, LatentBatch, ReferenceBatch
+from models.body import load_body
+from models.isa_dit.clip import load_clip_vision
+from models.isa_dit.module import load_dit
+from models.isa_dit.sampling import sample
+from models.vae.module import load_vae
+from pipelines.cli import run
+from pipelines.panels import contact_sheet
+from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
+from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.synthetic.render import render_bodies
+from preprocessing.video import write_video
+
+FrameArray = UInt8[np.ndarray, "F H W 3"]
+
+SHEET_FRAMES = 8
+"""Frames of a clip that its picture shows."""
+
+
+class Animator:
+    """A fitted ISA-DiT with the autoencoder and the CLIP tower that its latents came from.
+
+    Args:
+        dit, vae: checkpoints of ``pipelines.fit_dit`` and ``pipelines.fit_vae``.
+        precision: of the networks; ``bf16`` halves the time where the processor has it.
+
+    Raises:
+        ValueError: if a file is not such a checkpoint, or the two do not belong together.
+    """
+
+    def __init__(self, dit: str, vae: str, precision: Literal["fp32", "bf16"], device: str | None) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.autocast = precision == "bf16"
+        self.network = load_dit(dit, self.device)
+        self.info = LatentInfo.from_checkpoint(torch.load(dit, map_location="cpu", weights_only=True), dit)
+        self.info.require_vae(vae)
+        self.vae = load_vae(vae, self.device)
+
+    @torch.inference_mode()
+    def generate(
+        self, given: Conditions, steps: int, guidance: float, sampler: Literal["euler", "midpoint"], seed: int
+    ) -> list[FrameArray]:
+        """One clip for each row of ``given``."""
+        with self._precision():
+            latents = sample(self.network, given.to(self.device), steps, guidance, sampler, seed, progress=True)
+            videos = self.vae.decode(self.info.denormalise(latents))
+        return [to_frames(video) for video in videos]
+
+    @torch.inference_mode()
+    def encode(self, frames: FrameArray) -> Float[Tensor, "1 c f h w"]:
+        """Normalised latents of a clip or, as a clip of one frame, a picture."""
+        with self._precision():
+            return self.info.normalise(self.vae.encode(to_pixels(frames).to(self.device)).mean).cpu()
+
+    def _precision(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
+
+
+def conditions(
+    animator: Animator, reference: Sample, bodies: Bodies, cameras: Cameras, background: FrameArray | None, body: str
+) -> Conditions:
+    """What the network is told about one clip: the person of ``reference`` (one frame) doing the motion ``bodies``.
+
+    The motion's poses move the reference's own shape, person by person.
+
+    Raises:
+        ValueError: if the motion has more people than the reference.
+    """
+    if len(bodies.betas) > len(reference.bodies.betas):
+        raise ValueError(
+            f"the motion moves {len(bodies.betas)} people, the reference shows {len(reference.bodies.betas)}: "
+            "give a reference with everyone in it"
+        )
+    size, people = animator.info.image_size, len(bodies.betas)
+    surface = Surface(animator.info.num_points, body, people)
+    shaped = replace(bodies, betas=reference.bodies.betas[:people])
+    moving = surface.to_batch("motion", *surface(shaped), cameras, size)
+    posed, rest = surface(reference.bodies)
+    still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
+    num_frames = bodies.pose.shape[1]
+    latents = torch.zeros(1, animator.network.config.latent_channels, 1 + (num_frames - 1) // 4, size[0] // 8, size[1] // 8)
+    keep = torch.ones(1, dtype=torch.bool)
+    tokens = load_clip_vision(animator.info.clip_model)(to_pixels(reference.video)[:, :, 0])
+    return Conditions(
+        background_latents=latents if background is None else animator.encode(background),
+        reference=ReferenceBatch(animator.encode(reference.video)[:, :, 0], tokens, still),
+        body=moving,
+        keep_reference=keep,
+        keep_body=keep,
+        keep_camera=keep,
+    )
+
+
+def clip(
+    reference: str,
+    motion: str,
+    out: str,
+    camera: str = "own",
+    background: str | None = None,
+    checkpoint: str = "outputs/dit/last.ckpt",
+    vae: str = "outputs/vae/last.ckpt",
+    body: str = "open",
+    steps: int = 30,
+    guidance: float = 2.0,
+    sampler: Literal["euler", "midpoint"] = "euler",
+    seed: int = 0,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str | None = None,
+) -> None:
+    """One clip: the person of a picture, moving as told.
+
+    Beside the mp4 a ``.png`` shows reference, bodies and result, and a ``.json`` says that the clip is generated, and how.
+
+    Args:
+        reference: a picture of the person, or FOLDER#KEY.
+        motion: an .npz, or FOLDER#KEY.
+        out: mp4 to write.
+        camera: own, static, orbit or an .npz.
+        background: a video or picture of the empty place, or FOLDER#KEY; without it the network invents one.
+        checkpoint: of the ISA-DiT.
+        vae: checkpoint of the autoencoder that it was fitted with.
+        body: open, or a path to an SMPL file.
+        steps: of the sampler.
+        guidance: CFG scale; 1 is without.
+        sampler: euler or midpoint.
+        seed: decides the noise.
+        precision: of the networks.
+        device: by default a GPU where there is one.
+    """
+    animator = Animator(checkpoint, vae, precision, device)
+    size = animator.info.image_size
+    moves = read_motion(motion, size)
+    cameras = choose_cameras(camera, moves, size, body)
+    person = read_reference(reference, size, body)
+    frames = moves.bodies.pose.shape[1]
+    place = None if background is None else read_background(background, frames, size)
+    given = conditions(animator, person, moves.bodies, cameras, place, body)
+    (video,) = animator.generate(given, steps, guidance, sampler, seed)
+
+    target = Path(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_video(target, video, moves.fps)
+    bodies, _ = render_bodies(load_body(body), moves.bodies, cameras, size)
+    sheet = contact_sheet([person.video.repeat(frames, axis=0), bodies, video], SHEET_FRAMES)
+    Image.fromarray(sheet).save(target.with_suffix(".png"))
+    recipe = {"generated": True, "generator": "ISA4D", "reference": reference, "motion": motion, "camera": camera}
+    recipe |= {"background": background, "checkpoint": checkpoint, "steps": steps, "guidance": guidance, "seed": seed}
+    target.with_suffix(".json").write_text(json.dumps(recipe, indent=2) + "\n")
+    print(f"{target}: {frames} frames at {moves.fps:g} frames/s; {target.with_suffix('.png')} shows it at a glance")
+
+
+def split(
+    latents: str | list[str],
+    out: str,
+    split: str = "test",
+    shuffle_motion: bool = False,
+    checkpoint: str = "outputs/dit/last.ckpt",
+    vae: str = "outputs/vae/last.ckpt",
+    body: str = "open",
+    batch_size: int = 8,
+    steps: int = 30,
+    guidance: float = 2.0,
+    sampler: Literal["euler", "midpoint"] = "euler",
+    seed: int = 0,
+    precision: Literal["fp32", "bf16"] = "fp32",
+    device: str | None = None,
+) -> None:
+    """Every clip of a split again, from its first frame, motion, camera and background: ``OUT/KEY.mp4``.
+
+    Args:
+        latents: one latent folder, or several.
+        out: folder for the clips.
+        split: train, val or test.
+        shuffle_motion: drive each clip by the motion of the next one, moved to where its own begins. A model that
+            heeds its motion must then do worse against the true clips.
+        checkpoint: of the ISA-DiT.
+        vae: checkpoint of the autoencoder that it was fitted with.
+        body: open, or a path to an SMPL file.
+        batch_size: clips generated at once.
+        steps: of the sampler.
+        guidance: CFG scale; 1 is without.
+        sampler: euler or midpoint.
+        seed: decides the noise.
+        precision: of the networks.
+        device: by default a GPU where there is one.
+    """
+    animator = Animator(checkpoint, vae, precision, device)
+    data = LatentDataModule(latents, vae, batch_size, num_points=animator.info.num_points, body=body)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for batch in tqdm(list(_batches(data, split, shuffle_motion)), desc=f"generating {split}"):
+        videos = animator.generate(batch.conditions(), steps, guidance, sampler, seed)
+        for key, video in zip(batch.keys, videos, strict=True):
+            write_video(folder / f"{key}.mp4", video, batch.fps)
+
+
+def _batches(data: LatentDataModule, split: str, shuffle_motion: bool) -> Iterator[LatentBatch]:
+    for batch in data.in_order(split):
+        yield replace(batch, body=shuffled_motion(batch.body)) if shuffle_motion else batch
+
+
+def shuffled_motion(body: BodyBatch) -> BodyBatch:
+    """Each clip's bodies replaced by the next clip's, moved so that both begin around the same place."""
+    points, rest = body.points.roll(1, dims=0), body.rest_points.roll(1, dims=0)
+    start = lambda p: p[:, :, 0].mean(dim=2)  # noqa: E731
+    shift = repeat(start(body.points) - start(points), "B P xyz -> B P 1 1 xyz")
+    return replace(body, points=points + shift, rest_points=rest)
+
+
+if __name__ == "__main__":
+    run({"clip": clip, "split": split})

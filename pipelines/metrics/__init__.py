@@ -1,0 +1,1 @@
+"""Measures of videos, each with its definition beside it."""

@@ -1,0 +1,35 @@
+"""PSNR and SSIM of videos: taken frame by frame and averaged over the frames of a clip.
+
+Videos are ``B 3 F H W`` in [-1, 1]; what lies outside is clipped first, as it is when a video is written.
+"""
+
+from __future__ import annotations
+
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+DATA_RANGE = 2.0
+MAX_PSNR_DB = 100.0
+"""Of equal frames, for which it would be infinite."""
+
+
+def psnr(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, " B"]:
+    """Peak signal-to-noise ratio in dB over RGB, the mean over frames."""
+    frames = peak_signal_noise_ratio(
+        *_frames(video, target), data_range=DATA_RANGE, reduction="none", dim=(1, 2, 3)
+    ).clamp(max=MAX_PSNR_DB)
+    return reduce(frames, "(B F) -> B", "mean", B=video.shape[0])
+
+
+def ssim(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, " B"]:
+    """Structural similarity (Wang et al. 2004: Gaussian of 1.5 px, K = 0.01 and 0.03) over RGB, mean over frames."""
+    frames = structural_similarity_index_measure(*_frames(video, target), data_range=DATA_RANGE, reduction="none")
+    assert isinstance(frames, Tensor)
+    return reduce(frames, "(B F) -> B", "mean", B=video.shape[0])
+
+
+def _frames(video: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    first, second = (rearrange(v.float().clamp(-1, 1), "B C F H W -> (B F) C H W") for v in (video, target))
+    return first, second

@@ -1,0 +1,216 @@
+"""What a user names on the command line of ``generate`` → bodies, cameras and pictures.
+
+A clip of a shard folder is named ``FOLDER#KEY``; anything else is a file. The key may be shortened, as git does with
+commits, as long as one clip begins with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from datamodules.shards import Shards
+from datamodules.transforms import fit, take_frames
+from models.body import load_body
+from models.geometry import scale_intrinsics
+from models.timeline import TEMPORAL_FACTOR
+from preprocessing.annotators.mediapipe_pose import MediaPipePose
+from preprocessing.manifest import read_manifest
+from preprocessing.sample import NUM_BETAS, Bodies, Cameras, Sample, decode
+from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
+from preprocessing.stages.mask_people import MaskConfig, mask_person
+from preprocessing.synthetic.cameras import Shot, look_at, place
+from preprocessing.synthetic.render import posed_vertices
+from preprocessing.video import probe, read_frames
+
+BODY_SHARE = 0.75
+"""Of the picture's height that the body fills when a motion comes without a camera."""
+
+ORBIT_DEGREES = 60.0
+"""How far the ``orbit`` camera travels around the people over the clip."""
+
+
+@dataclass
+class Motion:
+    """Bodies in the world, the cameras that go with them if any, and frames a second."""
+
+    bodies: Bodies
+    cameras: Cameras | None
+    fps: float
+
+
+def read_clip(name: str, size: tuple[int, int]) -> Sample:
+    """The clip ``FOLDER#KEY``, scaled and cropped to ``size`` (H, W).
+
+    Raises:
+        ValueError: if there is no such folder or clip, or several begin with the key.
+    """
+    folder, _, key = name.partition("#")
+    found = [row for row in read_manifest(Path(folder)) if row.key.startswith(key)]
+    if len(found) != 1:
+        what = f"{len(found)} clips begin with {key!r}" if found else f"no clip begins with {key!r}"
+        raise ValueError(f"{name}: {what}; the keys are in {Path(folder) / 'manifest.parquet'} and its preview.html")
+    shards = Shards(folder, found[0].split)
+    (index,) = [i for i, row in enumerate(shards.rows) if row.key == found[0].key]
+    return fit(decode(*shards.read(index)), size)
+
+
+def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
+    """A clip of one frame: the picture, and the person as they stand in it.
+
+    ``name`` is ``FOLDER#KEY`` (its first frame, with its own bodies) or a picture, whose body is estimated by the
+    stages that prepare videos.
+
+    Raises:
+        ValueError: if it cannot be read, or nobody is found in it.
+    """
+    if "#" in name:
+        return take_frames(read_clip(name, size), np.zeros(1, np.int64))
+    picture = read_picture(name)[None]
+    landmarks = MediaPipePose().annotate(picture, fps=1.0)
+    if not landmarks.found.any():
+        raise ValueError(f"{name}: nobody was found in this picture; give one that shows a whole person")
+    masks, _ = mask_person(landmarks.segmentation, landmarks.found, MaskConfig(0.5, 0.05, 0.0))
+    fitted = fit_body(landmarks, masks[0], picture.shape[1:3], 1.0, BodyFitConfig(body=body))
+    return fit(Sample("reference", picture, masks, fitted.bodies, fitted.cameras, fps=1.0), size)
+
+
+def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
+    """Raises ``ValueError`` if the file is missing or no picture."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
+
+
+def read_motion(name: str, size: tuple[int, int]) -> Motion:
+    """A motion from ``FOLDER#KEY`` or an ``.npz``, cut to 1 + 4k frames.
+
+    The ``.npz`` holds ``pose`` (F×24×3 or P×F×24×3 axis-angle, radians), ``translation`` (F×3 or P×F×3, metres; SMPL's
+    axes, y up), ``fps``, and optionally ``betas`` (10 or P×10).
+
+    Raises:
+        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN.
+    """
+    if "#" in name:
+        sample = read_clip(name, size)
+        sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
+        return Motion(sample.bodies, sample.cameras, sample.fps)
+    arrays = _read_npz(name, ("pose", "translation", "fps"))
+    pose, translation = arrays["pose"].astype(np.float32), arrays["translation"].astype(np.float32)
+    if pose.ndim == 3:
+        pose, translation = pose[None], translation[None]
+    if pose.ndim != 4 or pose.shape[2:] != (24, 3) or translation.shape != (*pose.shape[:2], 3):
+        raise ValueError(f"{name}: pose {pose.shape} and translation {translation.shape}, expected P×F×24×3 and P×F×3")
+    people, frames = pose.shape[0], _whole_latents(pose.shape[1])
+    betas = np.broadcast_to(arrays.get("betas", np.zeros(NUM_BETAS)).astype(np.float32), (people, NUM_BETAS)).copy()
+    everyone = np.ones((people, frames), np.float32)
+    bodies = Bodies(betas, pose[:, :frames], translation[:, :frames], everyone, everyone.astype(bool))
+    if not (np.isfinite(bodies.pose).all() and np.isfinite(bodies.translation).all()):
+        raise ValueError(f"{name}: pose or translation holds NaN or infinity: repair the motion first")
+    return Motion(bodies, None, float(arrays["fps"]))
+
+
+def _whole_latents(num_frames: int) -> int:
+    return 1 + (num_frames - 1) // TEMPORAL_FACTOR * TEMPORAL_FACTOR
+
+
+def _read_npz(path: str, required: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as .npz ({error})") from error
+    if missing := [name for name in required if name not in arrays]:
+        raise ValueError(f"{path}: no array {', '.join(missing)} among {', '.join(arrays)}")
+    return arrays
+
+
+def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str) -> Cameras:
+    """One camera a frame.
+
+    ``choice`` is ``own`` (the motion's; without one, a camera that stands before the people), ``static`` (the first of
+    those, held), ``orbit`` (around the people, from there on) or an ``.npz`` with ``intrinsics`` (F×3×3, pixels of a
+    picture of ``image_size`` = H, W) and ``world_to_camera`` (F×4×4).
+
+    Raises:
+        ValueError: if it is none of these, or the file has too few frames.
+    """
+    frames = motion.bodies.pose.shape[1]
+    own = motion.cameras or _in_front(motion.bodies, size, body)
+    if choice == "own":
+        return own
+    if choice == "static":
+        return Cameras(own.intrinsics[:1].repeat(frames, 0), own.world_to_camera[:1].repeat(frames, 0))
+    if choice == "orbit":
+        return _orbit(own, motion.bodies)
+    if not choice.endswith(".npz"):
+        raise ValueError(f"camera is own, static, orbit or an .npz file, not {choice!r}")
+    arrays = _read_npz(choice, ("intrinsics", "world_to_camera", "image_size"))
+    if len(arrays["world_to_camera"]) < frames:
+        raise ValueError(f"{choice}: {len(arrays['world_to_camera'])} cameras for a motion of {frames} frames")
+    height, width = arrays["image_size"]
+    intrinsics = torch.from_numpy(arrays["intrinsics"][:frames].astype(np.float32))
+    scaled = scale_intrinsics(intrinsics, size[1] / float(width), size[0] / float(height))
+    return Cameras(scaled.numpy(), arrays["world_to_camera"][:frames].astype(np.float32))
+
+
+def _in_front(bodies: Bodies, size: tuple[int, int], body: str) -> Cameras:
+    vertices = posed_vertices(load_body(body), bodies)
+    frames = len(vertices)
+    vertices = vertices.reshape(frames, -1, 3)
+    middle = (vertices.min(axis=(0, 1)) + vertices.max(axis=(0, 1))) / 2
+    still = np.zeros(frames)
+    shot = Shot("static", np.tile(middle, (frames, 1)), still, still, still + 1, True, 2.0 * size[0])
+    return place(shot, vertices, size, BODY_SHARE)
+
+
+def _orbit(own: Cameras, bodies: Bodies) -> Cameras:
+    """The first camera, carried around the upright axis through the middle of the people."""
+    frames = bodies.pose.shape[1]
+    first = own.world_to_camera[0].astype(np.float64)
+    eye, down = -first[:3, :3].T @ first[:3, 3], first[1, :3]
+    centre = bodies.translation.reshape(-1, 3).mean(axis=0)
+    axis = np.eye(3)[np.abs(down).argmax()] * -np.sign(down[np.abs(down).argmax()])  # the world axis that points up
+    moved = []
+    for angle in np.deg2rad(np.linspace(0, ORBIT_DEGREES, frames)):
+        cross = np.cross(np.eye(3), axis)
+        turn = np.eye(3) + np.sin(angle) * -cross + (1 - np.cos(angle)) * cross @ cross
+        camera = np.eye(4)
+        camera[:3, :3] = first[:3, :3] @ turn.T
+        camera[:3, 3] = -camera[:3, :3] @ (centre + turn @ (eye - centre))
+        moved.append(camera)
+    return Cameras(own.intrinsics[:1].repeat(frames, 0), np.stack(moved).astype(np.float32))
+
+
+def read_background(name: str, frames: int, size: tuple[int, int]) -> UInt8[np.ndarray, "F H W 3"]:
+    """The clean background of ``FOLDER#KEY``, or a video or picture, for each frame.
+
+    A picture is held. Videos are scaled to cover ``size`` (H, W) and cropped; their frame rate is left as it is.
+
+    Raises:
+        ValueError: if it cannot be read, is too short, or the clip was stored without one.
+    """
+    if "#" in name:
+        sample = read_clip(name, size)
+        if sample.background is None:
+            raise ValueError(f"{name}: this clip was stored without a clean background")
+        pictures = sample.background
+    elif name.lower().endswith((".png", ".jpg", ".jpeg", ".webp")):
+        pictures = _cover(read_picture(name)[None].repeat(frames, 0), size)
+    else:
+        pictures = _cover(read_frames(name, 0, min(frames, probe(name).num_frames)), size)
+    if len(pictures) < frames:
+        raise ValueError(f"background {name}: {len(pictures)} frames for a motion of {frames}: give a longer one")
+    return pictures[:frames]
+
+
+def _cover(pictures: UInt8[np.ndarray, "F H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
+    return np.stack([np.asarray(ImageOps.fit(Image.fromarray(picture), size[::-1])) for picture in pictures])

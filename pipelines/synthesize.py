@@ -1,0 +1,117 @@
+"""Make a set of synthetic clips with exact bodies, cameras, masks and backgrounds, in the shards real clips come in.
+
+    python -m pipelines.synthesize --out data/synthetic --count 1000 --size 64 --workers 4
+
+Written to ``--out``: ``{split}-000000.tar …``, ``preview.html`` and, last of all, ``manifest.parquet``. The same
+command writes the same bytes, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from models.body import load_body
+from preprocessing.executor import run
+from preprocessing.manifest import SPLITS, read_job, write_manifest
+from preprocessing.preview import Card, draw_sheet, write_preview
+from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
+from preprocessing.synthetic.clip import ANNOTATOR, ClipSettings, synthesize
+
+PREVIEW_CLIPS = 24
+MAX_SHARD_BYTES = 1e9
+
+
+@dataclass(frozen=True)
+class MadeClip:
+    """A clip ready to be written and, if it is among the first, how it looks."""
+
+    packed: PackedClip
+    sheet: bytes | None
+
+
+class ClipMaker:
+    """Makes the clips of a set by number. Each worker has one, and so loads the body once."""
+
+    def __init__(self, settings: ClipSettings, body: str) -> None:
+        self.settings, self.body = settings, load_body(body)
+
+    def __call__(self, index: int) -> MadeClip:
+        """Clip ``index``, encoded."""
+        sample = synthesize(self.body, self.settings, index)
+        packed = pack_clip(sample, sample.meta["source"], start_frame=0, split=self.settings.split)
+        return MadeClip(packed, draw_sheet(sample, self.body) if index < PREVIEW_CLIPS else None)
+
+
+def make_set(
+    out: Path, settings: ClipSettings, count: int, workers: int, clips_per_shard: int = 500, body: str = "open"
+) -> str:
+    """Write clips ``0 … count-1`` of a set; gives one line that says what came of it.
+
+    Raises:
+        ValueError: if ``count`` or ``clips_per_shard`` is not positive, or ``out`` holds another set.
+        RuntimeError: if a clip cannot be made: none of them is at fault for what it is asked, so this is a defect.
+    """
+    for name, value in (("count", count), ("clips_per_shard", clips_per_shard)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    job = f"{ANNOTATOR}:{settings.name}:{body}:{count}:{clips_per_shard}"
+    if (done := read_job(out)) is not None:
+        if done != job:
+            raise ValueError(f"{out} holds shards made by another command: delete it or choose another --out")
+        return f"{out} is complete already"
+    load_body(body)  # a wrong path is found here, and a body that was never built is built once
+    out.mkdir(parents=True, exist_ok=True)
+    if discarded := discard_unfinished(out):
+        print(f"{out} holds {len(discarded)} files of a run that did not finish: made anew", file=sys.stderr)
+
+    cards: list[Card] = []
+    with ShardSet(out, ShardConfig(clips_per_shard, MAX_SHARD_BYTES)) as shards:
+        for outcome in run(partial(ClipMaker, settings, body), range(count), workers, "synthesize", "clip"):
+            if outcome.result is None:
+                raise RuntimeError(f"clip {outcome.item}: {outcome.failure}")
+            shards.write(outcome.result.packed)
+            if outcome.result.sheet:
+                cards.append(Card(shards.rows[-1], {}, outcome.result.sheet))
+    write_preview(out, cards, [], count)
+    write_manifest(out, shards.rows, job)
+    return f"{out}: {count} clips in {len({row.shard for row in shards.rows})} shards (see preview.html)"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.synthesize",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, default = parser.add_argument, ClipSettings()
+    add("--out", type=Path, required=True, help="folder for shards, manifest and preview")
+    add("--count", type=int, required=True, help="number of clips")
+    add("--size", type=int, default=default.size, help="side of the square clips, pixels (%(default)s)")
+    add("--num_frames", type=int, default=default.num_frames, help="1 plus a multiple of 4 (%(default)s)")
+    add("--fps", type=float, default=default.fps, help="frames a second (%(default)s)")
+    add("--seed", type=int, default=default.seed, help="sets of two seeds share no person, motion or place")
+    add("--split", choices=SPLITS, default=default.split, help="nor do two splits of one seed (%(default)s)")
+    add("--static_camera", action="store_true", help="no camera moves")
+    add("--body", default="open", help="'open', or the path of an SMPL file")
+    add("--workers", type=int, default=1, help="processes, each computing with one thread")
+    add("--clips_per_shard", type=int, default=500, help="the most clips in one tar (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> str:
+    """Run the command line. Raises ``ValueError`` as ``make_set`` and ``ClipSettings`` do."""
+    given = parse(arguments)
+    settings = ClipSettings(given.size, given.num_frames, given.fps, given.seed, given.split, given.static_camera)
+    return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, given.body)
+
+
+if __name__ == "__main__":
+    try:
+        print(main())
+    except ValueError as error:
+        sys.exit(f"error: {error}")

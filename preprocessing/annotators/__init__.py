@@ -1,0 +1,1 @@
+"""Interchangeable back ends behind the annotation stages; each knows one outside system."""

@@ -1,0 +1,1 @@
+"""From landmarks and masks to an SMPL body: the parts of :mod:`preprocessing.stages.estimate_body`."""

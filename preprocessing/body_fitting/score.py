@@ -1,0 +1,104 @@
+"""How well fitted bodies agree with what was seen: numbers to filter clips by, computed from the result alone.
+
+Shapes: ``F`` frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from models.body import BodyModel
+from models.geometry import MIN_DEPTH_M
+from preprocessing.annotators.mediapipe_pose import PoseLandmarks
+from preprocessing.body_fitting.camera import project_all
+from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, gather_landmarks, joint_indices
+from preprocessing.body_fitting.objective import BodyState
+from preprocessing.body_fitting.silhouette import mask_iou, rasterise
+from preprocessing.sample import NUM_BETAS
+
+SEEN = 0.5
+"""Visibility from which a landmark is evidence and no guess."""
+
+TRUSTED_ERROR = 0.02
+"""Mean reprojection error of a frame, as a share of the person's height, at which confidence halves."""
+
+
+def score_fit(
+    body: BodyModel,
+    state: BodyState,
+    landmarks: PoseLandmarks,
+    masks: Bool[np.ndarray, "F H W"],
+    intrinsics: Float[Tensor, "3 3"],
+    fps: float,
+) -> tuple[dict[str, float], Float[np.ndarray, " F"]]:
+    """Scores of a clip, and the confidence of each frame (0 where nobody was found).
+
+    * ``reprojection_error``: mean distance in the image between shoulders, elbows, wrists, hips, knees and ankles of
+      the body and the visible landmarks of the same name, as a share of the height that the person has when standing;
+    * ``mask_iou``: mean overlap of the body's exact silhouette with the mask, of frames where somebody was found;
+    * ``joint_acceleration_m_s2``, ``landmark_acceleration_m_s2``: mean size of the second difference of the same joints
+      relative to the middle of the hips, of the body and of the network's metric landmarks at the body's scale;
+    * ``found_share``: frames where somebody was found; ``visible_share``: landmarks of those joints that are visible.
+
+    A score that nothing was measured for (accelerations without three such frames in a row, say) is left out.
+    """
+    found, (height, width) = landmarks.found, masks.shape[1:]
+    output = body(state.betas.expand(len(state.pose), NUM_BETAS), state.pose, state.translation)
+    common = output.joints[:, joint_indices(body)[:COMMON_JOINTS]]
+    pixels, _ = project_all(common, intrinsics)
+    stature = stature_m(body, state.betas)
+    height_px = float(intrinsics[0, 0]) * stature / output.joints[:, 0, 2].clamp(min=MIN_DEPTH_M).numpy()
+
+    seen_px, world_m, visibility = (
+        gather_landmarks(values)[:, :COMMON_JOINTS]
+        for values in (landmarks.pixels, landmarks.world_m, landmarks.visibility)
+    )
+    visible = np.nan_to_num(visibility) >= SEEN
+    error = np.linalg.norm(pixels.numpy() - seen_px, axis=-1) / height_px[:, None]
+    scores = {
+        "reprojection_error": error[visible],
+        "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)), masks)[found],
+        "joint_acceleration_m_s2": _acceleration(common.numpy(), fps, found),
+        "landmark_acceleration_m_s2": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
+        "found_share": found,
+        "visible_share": visible[found],
+    }
+    measured = {name: float(values.mean()) for name, values in scores.items() if values.size}
+    frame_error = np.nan_to_num(error * visible).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
+    confidence = visible.mean(axis=1) / (1 + (frame_error / TRUSTED_ERROR) ** 2)  # 0 where nobody was found
+    return measured, confidence.astype(np.float32)
+
+
+def stature_m(body: BodyModel, betas: Float[Tensor, " 10"]) -> float:
+    """Height of the body at rest, metres."""
+    rest = body.shaped_at(torch.arange(body.num_vertices), betas)
+    return float(rest[..., 1].max() - rest[..., 1].min())
+
+
+def silhouettes(
+    body: BodyModel,
+    vertices: Float[Tensor, "F V 3"],
+    intrinsics: Float[Tensor, "3 3"],
+    image_size: tuple[int, int],
+) -> Bool[np.ndarray, "F H W"]:
+    """Pixels that posed bodies cover, exactly. ``vertices`` in metres, in the camera's axes."""
+    pixels, depth = project_all(vertices, intrinsics)
+    in_front = (depth > MIN_DEPTH_M)[:, body.faces].all(dim=-1)
+    return np.stack(
+        [
+            rasterise(frame[body.faces[keep]].double().numpy(), image_size)
+            for frame, keep in zip(pixels, in_front, strict=True)
+        ]
+    )
+
+
+def _acceleration(
+    joints_m: Float[np.ndarray, "F K 3"], fps: float, found: Bool[np.ndarray, " F"]
+) -> Float[np.ndarray, " G"]:
+    """Mean size over joints, of the frames whose neighbours have somebody too."""
+    relative = joints_m - joints_m[:, HIPS].mean(axis=1, keepdims=True)
+    size = np.linalg.norm(np.diff(relative, n=2, axis=0) * fps**2, axis=-1).mean(axis=1)
+    return size[found[:-2] & found[1:-1] & found[2:]]

@@ -1,0 +1,177 @@
+"""What stands beside the shards: ``manifest.parquet`` (one row a clip), ``rejected.jsonl`` (why the others are not in).
+
+The manifest is written last, so a folder that has one is complete; the hashes in it are what proves a shard, for a tar
+that is cut at the right place reads without an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import webdataset as wds
+
+MANIFEST = "manifest.parquet"
+REJECTED = "rejected.jsonl"
+SPLITS = ("train", "val", "test")
+
+
+class ManifestError(ValueError):
+    """Shards and manifest do not agree; the message names the shard, the key and the fault."""
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One clip. Scores are None where they do not apply."""
+
+    key: str
+    source: str
+    """As named on the command line: relative to the folder, or as written in the list."""
+    start_frame: int
+    """First frame, counted in the source."""
+    num_frames: int
+    fps: float
+    width: int
+    height: int
+    num_people: int
+    split: str
+    reprojection_error: float | None
+    """Mean distance of the body's joints from the landmarks they were fitted to, as a share of the person's height."""
+    mask_iou: float | None
+    """Overlap of the body's silhouette with the mask."""
+    joint_acceleration_m_s2: float | None
+    """Mean acceleration of the body's joints: how much it jerks."""
+    licence: str
+    shard: str
+    sha256: str
+    """Of the sample's files: see ``sample_hash``."""
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field(f.name, {"str": pa.string(), "int": pa.int64()}.get(str(f.type), pa.float64()))
+        for f in fields(ManifestRow)
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A source, or a stretch of one, that gave no clip."""
+
+    source: str
+    stage: str
+    reason: str
+    scores: dict[str, float] = field(default_factory=dict)
+    start_frame: int | None = None
+    end_frame: int | None = None
+
+
+def sample_hash(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over the names, lengths and bytes of a sample's files, in the order of their names."""
+    digest = hashlib.sha256()
+    for suffix in sorted(files):
+        digest.update(f"{suffix}:{len(files[suffix])}:".encode())
+        digest.update(files[suffix])
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def split_of(source_hash: str, shares: Mapping[str, float]) -> str:
+    """``train``, ``val`` or ``test`` by the source's hash alone: clips of a source never part, whatever else is there.
+
+    Raises:
+        ValueError: if ``shares`` are not those three, or do not add up to 1.
+    """
+    if set(shares) != set(SPLITS) or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"split_shares must be shares of {', '.join(SPLITS)} that add up to 1, not {dict(shares)}")
+    position = int(hashlib.sha256(source_hash.encode()).hexdigest()[:8], 16) / 16**8
+    for name in SPLITS:
+        position -= shares[name]
+        if position < 0:
+            return name
+    return SPLITS[-1]
+
+
+def write_rejects(folder: Path, rejects: Iterable[Reject]) -> None:
+    """``rejected.jsonl``, atomically."""
+    lines = [json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects]
+    write_atomically(folder / REJECTED, "".join(lines).encode())
+
+
+def read_rejects(folder: Path) -> list[Reject]:
+    """The lines of ``rejected.jsonl``."""
+    return [Reject(**json.loads(line)) for line in (folder / REJECTED).read_text().splitlines()]
+
+
+def write_manifest(folder: Path, rows: list[ManifestRow], job: str) -> None:
+    """``manifest.parquet``, atomically. ``job`` says what made it (see ``read_job``)."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA.with_metadata({"job": job}))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomically(folder / MANIFEST, sink.getvalue().to_pybytes())
+
+
+def read_manifest(folder: Path) -> list[ManifestRow]:
+    """All rows. Raises ``ManifestError`` if the folder has no manifest, which means that it is not complete."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ManifestError(f"{folder} has no {MANIFEST}: not a folder of shards, or one whose preparation did not end")
+    return [ManifestRow(**row) for row in pq.read_table(path).to_pylist()]
+
+
+def read_job(folder: Path) -> str | None:
+    """The ``job`` that made this folder, or None if it has no manifest."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    return (pq.read_schema(path).metadata or {}).get(b"job", b"").decode()
+
+
+def verify(folder: Path) -> Iterator[ManifestRow]:
+    """Read every shard and yield each row once its clip's bytes are proved.
+
+    Raises:
+        ManifestError: at the first clip that is missing, unknown, doubled or of other bytes.
+    """
+    rows = read_manifest(folder)
+    for shard in sorted({row.shard for row in rows}):
+        expected = {row.key: row for row in rows if row.shard == shard}
+        if not (folder / shard).is_file():
+            raise ManifestError(f"{shard}: listed in the manifest, but there is no such file in {folder}")
+        seen: Counter[str] = Counter()
+        for sample in wds.WebDataset([str(folder / shard)], shardshuffle=False):
+            key = sample["__key__"]
+            seen[key] += 1
+            if key not in expected or seen[key] > 1:
+                raise ManifestError(f"{shard}: {key} is {'there twice' if seen[key] > 1 else 'not in the manifest'}")
+            if (
+                sample_hash({name: data for name, data in sample.items() if not name.startswith("__")})
+                != expected[key].sha256
+            ):
+                raise ManifestError(f"{shard}: {key} does not have the bytes the manifest promises")
+            yield expected[key]
+        if missing := expected.keys() - seen.keys():
+            raise ManifestError(f"{shard}: {len(missing)} clips missing, the first is {min(missing)}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """A file that is complete and on disk before it bears its name."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

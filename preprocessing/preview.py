@@ -1,0 +1,177 @@
+"""``preview.html``: a contact sheet a clip with mask and body laid over the frames, and what was rejected and why.
+
+One file that needs nothing else: its pictures are data URIs.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+
+from models.body import BodyModel
+from models.geometry import project, to_camera
+from preprocessing.manifest import ManifestRow, Reject, write_atomically
+from preprocessing.sample import Sample
+
+PREVIEW = "preview.html"
+COLOURS = np.array([[255, 170, 60], [80, 190, 255], [150, 230, 90], [240, 110, 220]], np.float32)
+"""RGB of the first, second, … person, repeating."""
+PICTURE_WIDTH_PX = 256
+CANVAS_WIDTH_PX = 3 * PICTURE_WIDTH_PX
+"""Bodies are painted at this width and then shrunk: their triangles are smaller than the pixels of a picture."""
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A clip's entry in the preview."""
+
+    row: ManifestRow
+    scores: dict[str, float]
+    sheet: bytes
+    """JPEG."""
+
+
+def draw_sheet(sample: Sample, body: BodyModel, columns: int = 6) -> bytes:
+    """A JPEG of frames spread over the clip: masks laid over them above, bodies below.
+
+    Frames in which a person was not found (whose body is interpolated) are framed in red.
+    """
+    rows: tuple[list[Picture], list[Picture]] = ([], [])
+    for frame in np.unique(np.linspace(0, sample.num_frames - 1, columns).round().astype(int)).tolist():
+        pictures = _draw_masks(sample, frame), _draw_bodies(sample, frame, body)
+        for row, picture in zip(rows, pictures, strict=True):
+            height = round(picture.shape[0] * PICTURE_WIDTH_PX / picture.shape[1])
+            picture = cv2.resize(picture, (PICTURE_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+            if not sample.bodies.valid[:, frame].all():
+                cv2.rectangle(picture, (0, 0), (PICTURE_WIDTH_PX - 1, height - 1), (230, 40, 40), 3)
+            row.append(picture)
+    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+    return cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def _draw_masks(sample: Sample, frame: int) -> Picture:
+    picture = sample.video[frame].astype(np.float32)
+    for person, mask in enumerate(sample.masks[:, frame]):
+        colour = COLOURS[person % len(COLOURS)]
+        picture = np.where(mask[..., None], 0.55 * picture + 0.45 * colour, picture)
+        outline = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+        picture = cv2.drawContours(np.ascontiguousarray(picture), outline, -1, colour.tolist(), 1)
+    return picture.astype(np.uint8)
+
+
+def _draw_bodies(sample: Sample, frame: int, body: BodyModel) -> Picture:
+    bodies = sample.bodies
+    with torch.no_grad():
+        vertices = body(
+            torch.from_numpy(bodies.betas).float(),
+            torch.from_numpy(bodies.pose[:, frame]).float(),
+            torch.from_numpy(bodies.translation[:, frame]).float(),
+        ).vertices
+        intrinsics = torch.from_numpy(sample.cameras.intrinsics[frame]).float().expand(len(vertices), 3, 3)
+        world_to_camera = torch.from_numpy(sample.cameras.world_to_camera[frame]).float().expand(len(vertices), 4, 4)
+        pixels, depth = project(vertices, intrinsics, world_to_camera)
+        triangles = to_camera(vertices, world_to_camera)[:, body.faces]
+    normals = torch.linalg.cross(
+        triangles[..., 1, :] - triangles[..., 0, :], triangles[..., 2, :] - triangles[..., 0, :]
+    )
+    towards = -torch.nn.functional.normalize(normals, dim=-1)[..., 2].numpy()
+    scale = CANVAS_WIDTH_PX / sample.video.shape[2]
+    canvas = cv2.resize(sample.video[frame], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    corners = (scale * pixels)[:, body.faces].numpy()
+    layer, covered = _paint(corners, depth[:, body.faces].mean(dim=-1).numpy(), towards, canvas)
+    return np.where(covered[..., None], 0.15 * canvas + 0.85 * layer, canvas).astype(np.uint8)
+
+
+def _paint(
+    triangles: Float[np.ndarray, "P T 3 2"],
+    depth: Float[np.ndarray, "P T"],
+    towards: Float[np.ndarray, "P T"],
+    canvas: UInt8[np.ndarray, "H W 3"],
+) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
+    """Triangles from back to front, lit from the camera, in a layer over ``canvas``; and which pixels they cover.
+
+    ``towards`` is the cosine between a triangle's outer normal and the direction of the camera.
+    """
+    layer, covered = np.zeros_like(canvas), np.zeros(canvas.shape[:2], np.uint8)
+    # Fixed point with four bits; OpenCV puts the centre of the first pixel at 0, this project at 0.5.
+    corners: Int[np.ndarray, "P T 3 2"] = np.round(triangles * 16).astype(np.int32) - 8
+    facing = (towards > 0) & (depth > 0)
+    people, faces = np.nonzero(facing)
+    for index in np.argsort(-depth[facing], kind="stable"):
+        person, face = people[index], faces[index]
+        colour = COLOURS[person % len(COLOURS)] * (0.2 + 0.8 * towards[person, face])
+        cv2.fillConvexPoly(layer, corners[person, face], colour.tolist(), shift=4)
+        cv2.fillConvexPoly(covered, corners[person, face], [1], shift=4)
+    return layer, covered.astype(bool)
+
+
+def write_preview(folder: Path, cards: list[Card], rejects: list[Reject], num_clips: int) -> None:
+    """Write ``preview.html`` into ``folder``. ``num_clips`` may exceed the number of cards: not all are shown."""
+    stages = Counter(reject.stage for reject in rejects)
+    summary = f"{num_clips} clips" + (f", the first {len(cards)} shown" if num_clips > len(cards) else "")
+    summary += f" · {len(rejects)} rejected"
+    summary += f" ({', '.join(f'{count} by {name}' for name, count in stages.most_common())})" if stages else ""
+    page = _PAGE.format(
+        summary=html.escape(summary),
+        cards="\n".join(map(_card, cards)),
+        rejects="\n".join(map(_reject, rejects)) or "<tr><td colspan=5>none</td></tr>",
+    )
+    write_atomically(folder / PREVIEW, page.encode())
+
+
+def _card(card: Card) -> str:
+    row = card.row
+    facts = (
+        f"{row.num_frames} frames from {row.start_frame} · {row.fps:.4g} fps · {row.width}×{row.height} · "
+        f"{row.num_people} person{'s' * (row.num_people != 1)} · {row.split} · {row.licence}"
+    )
+    return (
+        f"<section><h2>{html.escape(row.source)} <small>{html.escape(facts)}</small></h2>"
+        f'<img alt="frames with mask and body" src="data:image/jpeg;base64,{base64.b64encode(card.sheet).decode()}">'
+        f"<p>{_scores(card.scores)}</p><p><code>{row.key} · {row.shard}</code></p></section>"
+    )
+
+
+def _reject(reject: Reject) -> str:
+    frames = "whole" if reject.start_frame is None else f"{reject.start_frame}–{reject.end_frame}"
+    cells = (reject.source, frames, reject.stage, reject.reason)
+    columns = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    return f"<tr>{columns}<td>{_scores(reject.scores)}</td></tr>"
+
+
+def _scores(scores: dict[str, float]) -> str:
+    return " ".join(f"<span>{html.escape(name)} <b>{value:.4g}</b></span>" for name, value in sorted(scores.items()))
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Prepared clips</title>
+<style>
+body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 24px auto; padding: 0 16px; color: #1c1c1e; }}
+h1 {{ font-size: 22px; margin: 0; }}
+h2 {{ font-size: 15px; margin: 0 0 6px; }} small {{ color: #777; font-weight: 400; }}
+section {{ margin: 24px 0; }} img {{ width: 100%; border-radius: 6px; display: block; }}
+p {{ margin: 6px 0 0; }} code {{ color: #777; font-size: 12px; }}
+span {{ background: #f1f1f4; border-radius: 4px; padding: 1px 6px; margin-right: 2px;
+white-space: nowrap; font-size: 12px; }}
+table {{ border-collapse: collapse; width: 100%; }} td, th {{ text-align: left; vertical-align: top; padding: 5px 8px;
+border-bottom: 1px solid #e5e5ea; }} td:nth-child(2) {{ white-space: nowrap; }}
+</style>
+<h1>Prepared clips</h1><p>{summary}</p>
+<p><small>Above: the mask of each person. Below: the fitted body.
+A red frame marks a person who was not found there.</small></p>
+{cards}
+<h1>Rejected</h1>
+<table><tr><th>source</th><th>frames</th><th>stage</th><th>reason</th><th>scores</th></tr>
+{rejects}
+</table></html>
+"""

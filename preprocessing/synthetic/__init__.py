@@ -1,0 +1,1 @@
+"""Synthetic clips: bodies × motions × cameras × places, with exact ground truth."""

@@ -1,0 +1,216 @@
+"""Reading and writing video: the only file that touches a codec.
+
+Long sources are read with PyAV, frame by frame, with little memory. The short clips inside samples are written with
+PyAV (H.264) and read with decord, whose random access decodes only what a window needs. Decord is never shown a long
+source: it goes on decoding in the background and keeps gigabytes.
+
+Frames are ``F H W 3`` arrays of 8-bit RGB. All sizes are pixels as displayed: rotation and non-square pixels of a
+source are undone while reading.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import decord
+import numpy as np
+from av.video.reformatter import Interpolation
+from jaxtyping import UInt8
+
+CRF = 16
+"""x264's quality: at 16 the 4:2:0 colour of the format costs more than the quantiser does."""
+
+KEYFRAME_INTERVAL = 32
+"""Frames between keyframes: a window decodes at most this many frames it does not return."""
+
+SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
+"""Average over the area of each new pixel, colour at full resolution: by default swscale halves that of the result."""
+
+FrameArray = UInt8[np.ndarray, "F H W 3"]
+
+
+class VideoError(ValueError):
+    """A video that cannot be read; the message names the file and the fault."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the header of a video promises."""
+
+    path: Path
+    width: int
+    """Pixels as displayed."""
+    height: int
+    """Pixels as displayed."""
+    fps: float
+    """Average frame rate."""
+    num_frames: int
+    """From the header or, where it is silent, from the duration; 0 where both are."""
+    rotation: int
+    """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
+
+
+def encode_frames(frames: FrameArray, fps: float, crf: int = CRF) -> bytes:
+    """The frames as an MP4 that every browser plays (H.264, 4:2:0, BT.709). Equal frames give equal bytes.
+
+    Raises:
+        ValueError: if a side is odd (4:2:0 halves both), there is no frame, or ``fps`` is not positive.
+    """
+    num_frames, height, width = frames.shape[:3]
+    if num_frames == 0 or height == 0 or width == 0:
+        raise ValueError(f"nothing to encode: frames have shape {frames.shape}")
+    if height % 2 or width % 2:
+        raise ValueError(f"H.264 with 4:2:0 colour needs even sides, not {width}×{height}: crop or resize by a pixel")
+    if not fps > 0:
+        raise ValueError(f"fps must be positive, not {fps}")
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.thread_count = 1  # x264 splits its work by threads: another count gives other bytes
+        # Without mbtree: with it, small frames get other bytes each time (its vector code reads what nobody wrote).
+        stream.options = {"crf": str(crf), "preset": "medium", "g": str(KEYFRAME_INTERVAL), "mbtree": "0"}
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = 1  # 16…235, as players assume
+        for rgb in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def decode_frames(data: bytes, start: int = 0, stop: int | None = None) -> FrameArray:
+    """Frames ``start … stop-1`` of a short clip in memory; ``stop`` None means to its end.
+
+    Raises:
+        VideoError: if the bytes are no video, or it does not have these frames.
+    """
+    try:
+        reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
+        total = len(reader)
+    except (decord.DECORDError, RuntimeError) as error:
+        raise VideoError(f"{len(data)} bytes that are not a readable video") from error
+    stop = total if stop is None else stop
+    if not 0 <= start < stop <= total:
+        raise VideoError(f"frames {start}…{stop} asked for, the clip has {total}")
+    return reader.get_batch(range(start, stop)).asnumpy()
+
+
+def write_video(path: Path | str, frames: FrameArray, fps: float, crf: int = CRF) -> None:
+    """Write an MP4 that appears under ``path`` only when it is complete. Raises as ``encode_frames``."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(encode_frames(frames, fps, crf))
+    partial.replace(path)
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """What the header says, after decoding one frame. Raises ``VideoError`` naming the file and the fault."""
+    path = Path(path)
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        fps = stream.average_rate or stream.guessed_rate
+        if not fps:
+            raise VideoError(f"{path}: no frame rate: not a video, or one without timestamps")
+        frame = next(_decoded(path, container), None)
+        if frame is None:
+            raise VideoError(f"{path}: no frame can be decoded")
+        num_frames = stream.frames
+        if not num_frames and container.duration:
+            num_frames = round(container.duration / av.time_base * float(fps))
+        width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height  # square pixels
+        if frame.rotation % 180:
+            width, height = height, width
+        return VideoInfo(path, width, height, float(fps), num_frames, frame.rotation % 360)
+
+
+def iter_frames(
+    path: Path | str, start: int = 0, step: int = 1, size: tuple[int, int] | None = None
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Frames ``start, start + step, …`` of a source to its end, scaled to ``size`` (H, W) where given.
+
+    Frames are counted on an even grid at the source's average rate, whatever its timestamps do: where they skip, the
+    frame that would be on screen is repeated; where they crowd, the last one counts. A position therefore always means
+    the same time, and what is read has a constant rate.
+
+    Raises:
+        VideoError: if the file cannot be opened, or breaks while decoding.
+    """
+    path = Path(path)
+    info = probe(path)
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        first = stream.start_time or 0
+        per_tick = float(stream.time_base or 0) * info.fps
+        if start:
+            container.seek(first + int(start / per_tick), stream=stream)  # the keyframe at or before it
+        shown: av.VideoFrame | None = None
+        position, arrives = start, -1
+        for frame in _decoded(path, container):
+            arrives = arrives + 1 if frame.pts is None else round((frame.pts - first) * per_tick)
+            while shown is not None and position < arrives:
+                yield _to_array(shown, size or (info.height, info.width))
+                position += step
+            shown = frame
+        if shown is not None and position <= arrives:
+            yield _to_array(shown, size or (info.height, info.width))
+
+
+def read_frames(
+    path: Path | str, start: int, stop: int, step: int = 1, size: tuple[int, int] | None = None
+) -> FrameArray:
+    """Frames ``start, start + step, …`` before ``stop`` of a source; see ``iter_frames``.
+
+    Raises:
+        VideoError: if the source cannot be read or ends before ``stop``.
+    """
+    wanted = len(range(start, stop, step))
+    frames = []
+    for frame in iter_frames(path, start, step, size):
+        frames.append(frame)
+        if len(frames) == wanted:
+            return np.stack(frames)
+    raise VideoError(f"{path}: ends after {len(frames)} of the {wanted} frames asked for from frame {start}")
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if not path.is_file():
+        raise VideoError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty (0 bytes)")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+    if not container.streams.video:
+        container.close()
+        raise VideoError(f"{path}: holds no video stream")
+    return container
+
+
+def _decoded(path: Path, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    try:
+        yield from container.decode(video=0)
+    except av.FFmpegError as error:
+        raise VideoError(f"{path}: breaks while decoding ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _to_array(frame: av.VideoFrame, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB at ``size`` (H, W) as displayed. Area averaging, so that shrinking does not alias."""
+    turns = frame.rotation % 360 // 90
+    height, width = size[::-1] if turns % 2 else size
+    rgb = frame.reformat(width=width, height=height, format="rgb24", interpolation=SCALING).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, turns))

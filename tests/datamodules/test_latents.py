@@ -1,0 +1,133 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.latents import LatentDataModule, LatentInfo, LatentSample, decode_latents, encode_latents, file_hash
+from preprocessing.manifest import ManifestRow, write_manifest
+from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet
+from tests.shard_factory import make_sample
+
+MEAN, STD = [1.0, -2.0], [0.5, 2.0]
+FRAMES, SIZE = 5, (16, 24)
+
+
+def make_latents(number: int, background: bool = True) -> LatentSample:
+    rng = np.random.default_rng(number)
+    sample = make_sample(number, num_frames=FRAMES, size=SIZE)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float16).astype(np.float32)
+
+    return LatentSample(
+        key=sample.key,
+        latents=draw(2, 2, 2, 3),
+        background_latents=draw(2, 2, 2, 3) if background else None,
+        reference_latents=draw(3, 2, 2, 3),
+        reference_tokens=draw(3, 4, 6),
+        reference_frames=np.array([0, 2, 4]),
+        bodies=sample.bodies,
+        cameras=sample.cameras,
+    )
+
+
+def write_latents(folder, samples, split="train", vae_sha256="0" * 64):
+    with ShardSet(folder, ShardConfig(10, 1e9)) as shards:
+        for sample in samples:
+            row = ManifestRow(sample.key, "", 0, FRAMES, 8.0, 24, 16, 1, split, None, None, None, "", "", "")
+            shards.write(PackedClip(row, {"latents.npz": encode_latents(sample)}))
+    LatentInfo(vae_sha256, "tiny", MEAN, STD, FRAMES, SIZE).save(folder)
+    write_manifest(folder, shards.rows, job="test")
+    return folder
+
+
+def test_a_sample_survives_its_bytes():
+    for background in (True, False):
+        sample = make_latents(0, background)
+        back = decode_latents(sample.key, encode_latents(sample))
+        for name, value in dataclasses.asdict(sample).items():
+            if isinstance(value, dict):
+                for field, array in value.items():
+                    np.testing.assert_array_equal(getattr(getattr(back, name), field), array)
+            else:
+                np.testing.assert_array_equal(getattr(back, name), value)
+
+
+def test_a_value_beyond_float16_is_an_error():
+    sample = make_latents(0)
+    sample.latents[0, 0, 0, 0] = 1e6
+    with pytest.raises(ValueError, match="latents leaves the range of float16"):
+        encode_latents(sample)
+
+
+def test_bytes_that_are_no_latents_are_an_error():
+    with pytest.raises(ValueError, match=r"'clip1'.*cannot be read.*cache them again"):
+        decode_latents("clip1", b"PK nonsense")
+
+
+def test_batches_are_normalised_and_the_validation_reference_is_frame_0(tmp_path):
+    samples = [make_latents(i, background=i > 0) for i in range(2)]
+    data = LatentDataModule(str(write_latents(tmp_path / "l", samples, "val")), batch_size=2, num_points=0)
+    (batch,) = list(data.val_dataloader())
+    mean, std = (torch.tensor(v)[:, None, None, None] for v in (MEAN, STD))
+    for i, sample in enumerate(samples):
+        torch.testing.assert_close(batch.latents[i] * std + mean, torch.from_numpy(sample.latents))
+        torch.testing.assert_close(data.info().denormalise(batch.latents)[i], torch.from_numpy(sample.latents))
+        still = torch.from_numpy(sample.reference_latents[0])
+        torch.testing.assert_close(batch.reference.latents[i] * std[:, 0] + mean[:, 0], still)
+        np.testing.assert_array_equal(batch.reference.clip_tokens[i].numpy(), sample.reference_tokens[0])
+        np.testing.assert_array_equal(batch.body.intrinsics[i].numpy(), sample.cameras.intrinsics)
+    assert batch.has_background.tolist() == [False, True]
+    assert (batch.background_latents[0] == 0).all()
+    background = torch.from_numpy(samples[1].background_latents)
+    torch.testing.assert_close(batch.background_latents[1] * std + mean, background)
+    assert batch.body.image_size == SIZE
+    assert batch.reference.body.points.shape[2] == 1
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_training_draws_every_reference_with_its_own_frame_and_repeats_itself(tmp_path, cache):
+    sample = make_latents(0)
+    sample.cameras.intrinsics[:, 0, 2] = np.arange(FRAMES)  # tells frames apart
+    folder = str(write_latents(tmp_path / "l", [sample]))
+    batches = [
+        next(iter(LatentDataModule(folder, batch_size=30, num_points=0, cache=cache).train_dataloader()))
+        for _ in range(2)
+    ]
+    torch.testing.assert_close(batches[0].reference.latents, batches[1].reference.latents, rtol=0, atol=0)
+    drawn = set()
+    for tokens, camera in zip(batches[0].reference.clip_tokens, batches[0].reference.body.intrinsics, strict=True):
+        frame = int(camera[0, 0, 2])
+        drawn.add(frame)
+        np.testing.assert_array_equal(tokens.numpy(), sample.reference_tokens[frame // 2])
+    assert drawn == {0, 2, 4}
+
+
+def test_another_autoencoder_is_refused(tmp_path):
+    (tmp_path / "vae.ckpt").write_bytes(b"weights")
+    (tmp_path / "other.ckpt").write_bytes(b"other weights")
+    right = file_hash(tmp_path / "vae.ckpt")
+    folder = write_latents(tmp_path / "l", [make_latents(0)], vae_sha256=right)
+    LatentDataModule(str(folder), vae=str(tmp_path / "vae.ckpt")).setup("fit")
+    with pytest.raises(ValueError, match=r"other.ckpt .*is not the autoencoder of these latents"):
+        LatentDataModule(str(folder), vae=str(tmp_path / "other.ckpt")).setup("fit")
+    second = write_latents(tmp_path / "m", [make_latents(1)])
+    with pytest.raises(ValueError, match="different autoencoders"):
+        LatentDataModule([str(folder), str(second)]).info()
+    with pytest.raises(ValueError, match=r"fitted on latents of the autoencoder 000000000000…"):
+        LatentDataModule(str(folder)).load_state_dict(LatentDataModule(str(second)).state_dict())
+
+
+def test_a_checkpoint_says_which_latents_it_was_fitted_on(tmp_path):
+    data = LatentDataModule(str(write_latents(tmp_path / "l", [make_latents(0)])))
+    torch.save({"LatentDataModule": data.state_dict()}, tmp_path / "dit.ckpt")
+    checkpoint = torch.load(tmp_path / "dit.ckpt", weights_only=True)
+    assert LatentInfo.from_checkpoint(checkpoint, "dit.ckpt") == data.info()
+    with pytest.raises(ValueError, match=r"x.ckpt does not come from a fit on cached latents"):
+        LatentInfo.from_checkpoint({"state_dict": {}}, "x.ckpt")
+
+
+def test_a_folder_without_latents_says_how_to_make_them(tmp_path):
+    with pytest.raises(ValueError, match=r"latents.json is missing.*pipelines.cache_latents"):
+        LatentDataModule(str(tmp_path)).setup("fit")

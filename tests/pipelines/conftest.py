@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from models.vae.autoencoder import VAEConfig
+from models.vae.losses import LossWeights
+from models.vae.module import VAEModule
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory):
+    """A URI of an MLflow store; making its tables takes seconds, so tests share it."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, tracking, monkeypatch):
+    """Programs write relative to the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+
+
+@pytest.fixture(scope="session")
+def vae_checkpoint(tmp_path_factory):
+    """A tiny autoencoder that has learned nothing, in the form a fit saves it."""
+    torch.manual_seed(0)
+    config = VAEConfig(
+        channels=(8, 8), encoder_blocks=1, decoder_blocks=1, latent_channels=4, space_patch=4, time_patch=4,
+        space_strides=(2,), time_strides=(1,), norm_groups=4,
+    )  # fmt: skip
+    module = VAEModule(config, LossWeights(perceptual=0.0, reg=0.0, gan_3d=0.0, gan_2d=0.0))
+    checkpoint = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(checkpoint)
+    path = tmp_path_factory.mktemp("vae") / "last.ckpt"
+    torch.save(checkpoint, path)
+    return path

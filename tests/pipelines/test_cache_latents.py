@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules.clips import ClipDataModule
+from datamodules.latents import LatentDataModule, file_hash
+from models.isa_dit.clip import load_clip_vision
+from models.vae.module import load_vae
+from pipelines.cache_latents import Statistics, cache_latents
+from preprocessing.manifest import verify
+from tests.shard_factory import make_sample, small_shards, write_shards
+
+
+def test_cached_latents_are_what_the_autoencoder_makes(tmp_path, vae_checkpoint):
+    samples = [("train", make_sample(i, background=i != 1)) for i in range(3)] + [("val", make_sample(3))]
+    shards, out = str(write_shards(tmp_path / "s", samples)), tmp_path / "latents"
+    options = {"num_frames": 5, "size": (32, 48), "references": 3, "batch_size": 2}
+    cache_latents(shards, str(vae_checkpoint), str(out), **options)
+    assert len(list(verify(out))) == 4
+
+    data = LatentDataModule(str(out), vae=str(vae_checkpoint), batch_size=1, num_points=0)
+    data.setup("fit")
+    info = data.info()
+    assert (info.num_frames, info.image_size, info.vae_sha256) == (5, (32, 48), file_hash(vae_checkpoint))
+    vae, clip = load_vae(vae_checkpoint), load_clip_vision("tiny")
+    pixels = next(iter(ClipDataModule(shards, 5, (32, 48), batch_size=1).val_dataloader()))
+    cached = next(iter(data.val_dataloader()))
+    assert cached.keys == pixels.keys
+    expected = vae.encode(pixels.video).mean
+    torch.testing.assert_close(info.denormalise(cached.latents), expected, rtol=2e-3, atol=2e-3)
+    # A causal autoencoder encodes frame 0 alone as it does at the head of the clip.
+    torch.testing.assert_close(cached.reference.latents, cached.latents[:, :, 0], rtol=2e-3, atol=2e-3)
+    tokens = clip(pixels.video[:, :, 0])
+    torch.testing.assert_close(cached.reference.clip_tokens, tokens, rtol=2e-3, atol=5e-3)
+    torch.testing.assert_close(cached.body.intrinsics, pixels.body.intrinsics)
+    background = vae.encode(pixels.background).mean
+    torch.testing.assert_close(info.denormalise(cached.background_latents), background, rtol=2e-3, atol=2e-3)
+
+    train = LatentDataModule(str(out), batch_size=3, num_points=0).dataset("train")
+    batches = [train[i] for i in range(3)]
+    latents = torch.cat([batch.latents for batch in batches])
+    torch.testing.assert_close(latents.mean((0, 2, 3, 4)), torch.zeros(4), rtol=0, atol=5e-3)
+    torch.testing.assert_close(latents.std((0, 2, 3, 4)), torch.ones(4), rtol=0, atol=1e-2)
+    assert sum(bool(batch.has_background) for batch in batches) == 2
+
+
+def test_statistics_are_numpys():
+    rng, statistics = np.random.default_rng(0), Statistics()
+    clips = rng.normal(3, 2, (5, 4, 2, 3, 3)).astype(np.float32)
+    for clip in clips:
+        statistics.add(clip)
+    mean, std = statistics.result()
+    np.testing.assert_allclose(mean, clips.mean((0, 2, 3, 4)), rtol=1e-5)
+    np.testing.assert_allclose(std, clips.std((0, 2, 3, 4)), rtol=1e-5)
+    constant = Statistics()
+    constant.add(np.ones((2, 1, 2, 2), np.float32))
+    with pytest.raises(ValueError, match=r"channels \[0, 1\] are constant"):
+        constant.result()
+
+
+def test_mistakes(tmp_path, vae_checkpoint):
+    mixed = write_shards(tmp_path / "m", [("train", make_sample(0)), ("train", make_sample(1, num_frames=5))])
+    with pytest.raises(ValueError, match=r"clips differ in num_frames \(5, 9\): give --num_frames"):
+        cache_latents(str(mixed), str(vae_checkpoint), str(tmp_path / "l"))
+    untrained = small_shards(tmp_path / "u", train=0, val=1, test=0)
+    with pytest.raises(ValueError, match="no clip of split 'train'"):
+        cache_latents(str(untrained), str(vae_checkpoint), str(tmp_path / "l"))
+    assert not (tmp_path / "l" / "manifest.parquet").exists()
+    finished = small_shards(tmp_path / "f", train=1, val=0, test=0)
+    with pytest.raises(ValueError, match="already holds finished latents"):
+        cache_latents(str(finished), str(vae_checkpoint), str(finished))

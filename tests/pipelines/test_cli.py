@@ -1,0 +1,127 @@
+"""The training command line, with a network of one number: configuration, tracking and exact resumption."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from mlflow.tracking import MlflowClient
+
+from datamodules.clips import ClipDataModule
+from models.batch import ClipBatch
+from pipelines.callbacks.sample_clips import SampleClips
+from pipelines.cli import FitCLI, run
+from preprocessing.video import decode_frames
+from tests.shard_factory import small_shards
+
+SEEN: list[tuple[int, list[str], float]] = []
+"""What training steps saw: step, keys, mean of the video."""
+
+
+class Brightness(LightningModule):
+    """Learns the mean of all videos."""
+
+    def __init__(self, rate: float = 0.1, seed: int = 0) -> None:
+        super().__init__()
+        self.rate, self.mean = rate, torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> torch.Tensor:
+        SEEN.append((self.global_step, batch.keys, batch.video.mean().item()))
+        loss = (batch.video - self.mean).square().mean()
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        self.log("val/loss", (batch.video - self.mean).square().mean(), batch_size=len(batch.keys))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.rate)
+
+
+class Halve(SampleClips):
+    """Shows the video beside a darker one."""
+
+    def render(self, pl_module, batch):
+        return [batch.video, batch.video / 2 - 0.5]
+
+
+def cli(*args: str) -> FitCLI:
+    return FitCLI(Brightness, ClipDataModule, "brightness", Halve, args=["fit", *args])
+
+
+def options(shards: str, max_steps: int) -> list[str]:
+    return [
+        f"--data.shards={shards}", "--data.num_frames=5", "--data.size=[32,32]", "--data.batch_size=2",
+        "--data.augment={}", f"--trainer.max_steps={max_steps}", "--trainer.val_check_interval=2",
+        "--trainer.check_val_every_n_epoch=null", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--samples.num_clips=2",
+        "--samples.every_n_steps=1", "--checkpoint.monitor=val/loss",
+    ]  # fmt: skip
+
+
+def test_print_config_shows_every_section_and_its_defaults(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli("--print_config")
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    for line in ("seed_everything: 0", "default_root_dir: outputs", "dirpath: outputs/brightness", "num_clips: 4"):
+        assert line in shown
+    assert "experiment_name: brightness" in shown
+
+
+@pytest.mark.parametrize("key", ["data.sise", "model.raet", "checkpoint.folder", "trainer.max_stepz"])
+def test_a_wrong_key_is_named(key, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli("--data.shards=x", f"--{key}=1")
+    assert stop.value.code == 2
+    assert key.split(".")[-1] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_fit_resumes_in_its_run_with_the_order_of_an_unbroken_one(tmp_path, tracking):
+    shards = str(small_shards(tmp_path / "shards", train=5, val=3, test=0))
+    SEEN.clear()
+    cli(*options(shards, 8), "--trainer.logger=false", "--checkpoint.dirpath=whole", "--samples.num_clips=0")
+    unbroken = SEEN.copy()
+    SEEN.clear()
+    cli(*options(shards, 4))  # an epoch has 3 batches: this stops in the middle of the second
+    cli(*options(shards, 8), "--ckpt_path=outputs/brightness/last.ckpt", "--data.cache=true")
+    assert [step for step, *_ in unbroken] == list(range(8))
+    assert unbroken == SEEN
+
+    client = MlflowClient(tracking)
+    experiment = client.get_experiment_by_name("brightness")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    (one,) = client.search_runs([experiment.experiment_id])
+    assert one.info.run_id == json.loads((tmp_path / "outputs/brightness/run.json").read_text())["run_id"]
+    assert one.data.params["data/num_frames"] == "5"
+    history = client.get_metric_history(one.info.run_id, "train/loss")
+    assert sorted(point.step for point in history) == list(range(8))
+    assert one.data.metrics["train/clips_per_s"] > 0
+    config = Path(client.download_artifacts(one.info.run_id, "config.yaml", str(tmp_path))).read_text()
+    assert "num_frames: 5" in config
+    assert "cache: false" in config
+    resumed = Path(client.download_artifacts(one.info.run_id, "config_resumed_1.yaml", str(tmp_path))).read_text()
+    assert "cache: true" in resumed
+
+    samples = {item.path for item in client.list_artifacts(one.info.run_id, "samples")}
+    assert {"samples/step_00000002.mp4", "samples/step_00000008.mp4"} <= samples
+    clip = client.download_artifacts(one.info.run_id, "samples/step_00000008.mp4", str(tmp_path))
+    frames = decode_frames(Path(clip).read_bytes())
+    assert frames.shape == (5, 64, 68, 3)  # two clips over each other, each 32 | gap of 4 | 32
+    assert frames[..., 36:, :].mean() < 0.6 * frames[..., :32, :].mean()
+    images = [item.path for item in client.list_artifacts(one.info.run_id, "images")]
+    assert any("samples" in path and path.endswith(".png") for path in images)
+
+
+def test_run_reports_a_mistake_in_one_line(capsys):
+    def half(number: int) -> None:
+        """Halve an even number."""
+        if number % 2:
+            raise ValueError(f"number must be even, not {number}")
+
+    run(half, ["--number=4"])
+    with pytest.raises(SystemExit) as stop:
+        run(half, ["--number=3"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("error: number must be even, not 3")

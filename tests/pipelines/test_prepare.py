@@ -1,0 +1,153 @@
+"""From a folder of good and bad files to shards: every source is accounted for, with a true reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.prepare import find_sources, main, parse, prepare
+from preprocessing.manifest import read_manifest, read_rejects, verify
+from preprocessing.sample import decode
+from preprocessing.video import encode_frames, probe, read_frames, write_video
+
+SMALL = ["--split_scenes.num_frames=17", "--split_scenes.min_frames=17", "--max_side=64", "--annotate_side=320"]
+
+
+def drifting_blocks(num_frames: int) -> np.ndarray:
+    """Something that moves and is nobody."""
+    tiles = np.random.default_rng(0).integers(0, 256, (15, 30, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    return np.stack([tiles[:, 2 * f : 2 * f + 320] for f in range(num_frames)])
+
+
+@pytest.fixture
+def bad_videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    (folder / "more").mkdir(parents=True)
+    blocks = drifting_blocks(40)
+    whole = encode_frames(blocks, 24.0)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a video\n" * 50)
+    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "nobody.mp4").write_bytes(whole)
+    (folder / "twin.mp4").write_bytes(whole)
+    write_video(folder / "black.mp4", np.zeros_like(blocks), 24.0)
+    write_video(folder / "brief.mp4", blocks[:9], 24.0)
+    write_video(folder / "more" / "small.MP4", blocks[:, :128, :192], 24.0)
+    (folder / "notes.txt").write_text("videos to prepare")
+    return folder
+
+
+def test_bad_files_are_rejected_for_what_is_wrong_with_them(bad_videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(*parse([f"--videos={bad_videos}", f"--out={out}", "--workers=2", *SMALL]))
+    rejects = {reject.source: reject for reject in reversed(read_rejects(out))}  # the first of each source
+    expected = {
+        "empty.mp4": ("split_scenes", "0 bytes"),
+        "text.mp4": ("split_scenes", "not a readable video"),
+        "truncated.mp4": ("split_scenes", "not a readable video"),
+        "brief.mp4": ("split_scenes", "too short for 17 frames"),
+        "twin.mp4": ("find_sources", "the same bytes as nobody.mp4"),
+        "black.mp4": ("filter_clips", "brightness 0 is below"),
+        "more/small.MP4": ("filter_clips", "short_side 128 is below"),
+        "nobody.mp4": ("track_people", "no person"),
+    }
+    assert rejects.keys() == expected.keys() == {source.name for source in find_sources(bad_videos)}
+    for name, (stage, reason) in expected.items():
+        assert rejects[name].stage == stage, name
+        assert reason in rejects[name].reason, name
+    assert rejects["nobody.mp4"].scores["found_share"] == 0
+    assert rejects["nobody.mp4"].scores["short_side"] == 240
+    assert read_manifest(out) == []
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.parquet", "preview.html", "rejected.jsonl"]
+
+
+def test_good_clips_go_through_beside_bad_ones_and_only_once(
+    real_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = read_frames(real_videos / "cloth_magic.mp4", 0, 20, size=(360, 640))
+    write_video(tmp_path / "good.mp4", frames, 24.0)
+    (tmp_path / "bad.mp4").write_text("not a video\n" * 50)
+    (tmp_path / "list.txt").write_text("# sources\nbad.mp4\ngood.mp4\n")
+    out = tmp_path / "out"
+    arguments = [
+        f"--videos={tmp_path}/list.txt",
+        f"--out={out}",
+        "--licence=CC0-1.0",
+        "--estimate_body.steps=10",
+        *SMALL,
+    ]
+    arguments.append("--filter_bodies={}")
+    main(arguments)
+    (row,) = verify(out)
+    assert (row.source, row.num_frames, row.width, row.height, row.fps) == ("good.mp4", 17, 64, 32, 24.0)
+    assert row.licence == "CC0-1.0"
+    assert row.shard == f"{row.split}-000000.tar"
+    assert row.reprojection_error is not None
+    assert row.key.endswith("_00000000_00000017")
+    assert {row.source} | {reject.source for reject in read_rejects(out)} == {"good.mp4", "bad.mp4"}
+
+    import webdataset as wds
+
+    (files,) = wds.WebDataset([str(out / row.shard)], shardshuffle=False)
+    sample = decode(row.key, {name: data for name, data in files.items() if not name.startswith("__")})
+    assert 0.05 < sample.masks.mean() < 0.6
+    assert sample.bodies.valid.all()
+    assert sample.meta["scores"]["found_share"] == 1
+    hips_px = sample.cameras.intrinsics[0] @ sample.bodies.translation[0, 0]
+    assert abs(hips_px[0] / hips_px[2] - 32) < 20
+
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert "1 clips in 1 shards" in capsys.readouterr().out
+    main(arguments)
+    assert "complete already" in capsys.readouterr().out
+    for name in ("manifest.parquet", "preview.html"):
+        (out / name).unlink()  # as if the run had been killed
+    main(arguments)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    with pytest.raises(SystemExit):
+        main([*arguments, "--max_side=32"])
+    assert "made of other videos or settings" in capsys.readouterr().err
+
+
+def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def message(videos: Path, *more: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([f"--videos={videos}", f"--out={tmp_path / 'out'}", *more])
+        assert caught.value.code == 2
+        return capsys.readouterr().err
+
+    assert "does not exist: --videos takes a folder" in message(tmp_path / "nowhere")
+    (tmp_path / "videos").mkdir()
+    assert "no videos in" in message(tmp_path / "videos")
+    (tmp_path / "list.txt").write_text("a.mp4\nb.mp4\nlist.txt\n")
+    assert "2 of 3 paths" in (text := message(tmp_path / "list.txt"))
+    assert "the first is a.mp4" in text
+    (tmp_path / "list.txt").write_text("# nothing\n")
+    assert "lists no videos" in message(tmp_path / "list.txt")
+    (tmp_path / "list.bin").write_bytes(b"\xff\xfe\x00")
+    assert "neither a folder nor a text file" in message(tmp_path / "list.bin")
+    assert "use 13 or 17 frames" in message(tmp_path, "--split_scenes.num_frames=16")
+    assert "no score is called sharpness" in message(tmp_path, "--filter_clips={sharpness: {min: 1}}")
+    assert "add up to 1" in message(tmp_path, "--split_shares={train: 1, val: 1, test: 0}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["default", "tiny"])
+def test_configs(name: str, tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "configs" / "prepare" / f"{name}.yaml"
+    config = parse([f"--config={path}", f"--videos={tmp_path}", f"--out={tmp_path}"])[2]
+    assert config.max_side % 8 == 0
+    assert config.split_scenes.threshold == 3
+    assert config.filter_bodies["mask_iou"].min is not None
+
+
+def test_fps_of_a_fast_source_is_halved(tmp_path: Path) -> None:
+    """Every second frame is kept, and the clip says so."""
+    from pipelines.prepare import Source, split_source
+
+    write_video(tmp_path / "fast.mp4", drifting_blocks(50), 60.0)
+    config = parse([f"--videos={tmp_path}", f"--out={tmp_path}", *SMALL])[2]
+    clips, rejects = split_source(Source("fast.mp4", tmp_path / "fast.mp4", "0" * 64), config.split_scenes)
+    assert [(clip.window.start, clip.window.stop, clip.window.fps) for clip in clips] == [(0, 33, 30.0)]
+    assert [(reject.start_frame, reject.end_frame) for reject in rejects] == [(34, 50)]
+    assert probe(tmp_path / "fast.mp4").fps == 60

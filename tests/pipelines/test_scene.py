@@ -1,0 +1,132 @@
+"""What users name on the command line of ``generate``, right and wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.shard_factory import make_sample, small_shards
+
+from models.geometry import project
+from pipelines import scene
+from pipelines.scene import Motion
+from preprocessing.sample import Bodies
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_shards(tmp_path_factory.mktemp("shards"))
+
+
+def write_motion(path: Path, frames: int = 7, **changes: np.ndarray) -> str:
+    arrays = {"pose": np.zeros((frames, 24, 3)), "translation": np.zeros((frames, 3)), "fps": np.array(8.0)}
+    np.savez(path, **(arrays | changes))
+    return str(path)
+
+
+def test_a_clip_is_found_by_the_beginning_of_its_key(shards):
+    whole = make_sample(6)
+    found = scene.read_clip(f"{shards}#{whole.key[:8]}", SIZE)
+    assert found.key == whole.key
+    np.testing.assert_allclose(found.bodies.pose, whole.bodies.pose)
+
+
+@pytest.mark.parametrize(("key", "message"), [("nobody", "no clip begins with"), ("clip", "8 clips begin with")])
+def test_unknown_and_ambiguous_keys_are_refused(shards, key, message):
+    with pytest.raises(ValueError, match=message):
+        scene.read_clip(f"{shards}#{key}", SIZE)
+
+
+def test_a_motion_file_is_cut_to_whole_latents(tmp_path):
+    motion = scene.read_motion(write_motion(tmp_path / "m.npz", frames=7), SIZE)
+    assert motion.bodies.pose.shape == (1, 5, 24, 3)
+    assert (motion.cameras, motion.fps) == (None, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pose": np.zeros((7, 23, 3))}, "expected P×F×24×3"),
+        ({"translation": np.full((7, 3), np.nan)}, "NaN"),
+    ],
+)
+def test_broken_motions_are_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        scene.read_motion(write_motion(tmp_path / "m.npz", **changes), SIZE)
+
+
+def test_a_motion_without_an_array_or_file_is_refused(tmp_path):
+    np.savez(tmp_path / "m.npz", pose=np.zeros((5, 24, 3)))
+    with pytest.raises(ValueError, match="no array translation, fps"):
+        scene.read_motion(str(tmp_path / "m.npz"), SIZE)
+    with pytest.raises(ValueError, match=r"none\.npz"):
+        scene.read_motion(str(tmp_path / "none.npz"), SIZE)
+
+
+def person_at(x: float, z: float, frames: int = 5) -> Motion:
+    zero = np.zeros((1, frames), np.float32)
+    translation = np.tile(np.float32([x, 0, z]), (1, frames, 1))
+    bodies = Bodies(
+        np.zeros((1, 10), np.float32), np.zeros((1, frames, 24, 3), np.float32), translation, zero, zero > 0
+    )
+    return Motion(bodies, None, 8.0)
+
+
+def test_a_camera_of_its_own_choice_sees_the_whole_body():
+    motion = person_at(1.0, 2.0)
+    cameras = scene.choose_cameras("own", motion, SIZE, "open")
+    around = torch.tensor([[1.0, y, 2.0] for y in np.linspace(-0.85, 0.75, 9)], dtype=torch.float32)
+    pixels, depth = project(
+        around, torch.from_numpy(cameras.intrinsics[0]), torch.from_numpy(cameras.world_to_camera[0])
+    )
+    assert (depth > 0.5).all()
+    assert (pixels >= 0).all()
+    assert (pixels <= torch.tensor([SIZE[1], SIZE[0]])).all()
+    assert pixels[0, 1] > pixels[-1, 1]  # y up in the world, down in the picture
+
+
+def test_orbit_keeps_its_distance_and_looks_at_the_people():
+    motion = person_at(1.0, 2.0)
+    still = scene.choose_cameras("static", motion, SIZE, "open")
+    orbit = scene.choose_cameras("orbit", motion, SIZE, "open")
+    np.testing.assert_allclose(orbit.world_to_camera[0], still.world_to_camera[0], atol=1e-5)
+    centre = np.array([1.0, 0, 2.0, 1.0])
+    seen = orbit.world_to_camera @ centre
+    np.testing.assert_allclose(seen, np.tile(seen[0], (5, 1)), atol=1e-4)  # the centre stays where it was in the camera
+    facing = orbit.world_to_camera[:, 2, :3]
+    angle = np.degrees(np.arccos(np.clip(facing[0] @ facing[-1], -1, 1)))
+    assert angle == pytest.approx(scene.ORBIT_DEGREES, abs=3)
+
+
+def test_cameras_from_a_file_are_scaled_to_the_picture(tmp_path):
+    intrinsics = np.tile(np.diag([100.0, 100, 1]), (5, 1, 1))
+    np.savez(
+        tmp_path / "c.npz", intrinsics=intrinsics, world_to_camera=np.tile(np.eye(4), (5, 1, 1)), image_size=(96, 128)
+    )
+    cameras = scene.choose_cameras(str(tmp_path / "c.npz"), person_at(0, 3), SIZE, "open")
+    assert cameras.intrinsics[0, 0, 0] == pytest.approx(50)
+
+
+def test_unknown_cameras_are_refused():
+    with pytest.raises(ValueError, match="own, static, orbit"):
+        scene.choose_cameras("fly", person_at(0, 3), SIZE, "open")
+
+
+def test_backgrounds_come_from_clips_and_pictures(shards, tmp_path):
+    clip = make_sample(2)
+    np.testing.assert_allclose(
+        scene.read_background(f"{shards}#{clip.key}", 5, SIZE).astype(float), clip.background[:5], atol=12
+    )
+    Image.fromarray(np.full((96, 128, 3), 77, np.uint8)).save(tmp_path / "b.png")
+    assert (scene.read_background(str(tmp_path / "b.png"), 3, SIZE) == 77).all()
+    with pytest.raises(ValueError, match="9 frames for a motion of 13"):
+        scene.read_background(f"{shards}#{clip.key}", 13, SIZE)
+
+
+def test_a_picture_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(ValueError, match="cannot be read as a picture"):
+        scene.read_reference(str(tmp_path / "a.png"), SIZE, "open")

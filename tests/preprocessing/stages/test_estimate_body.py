@@ -1,0 +1,180 @@
+"""Recovery of a known motion from its noisy projection, gaps, refusals; and a real clip."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.body import BodyModel, load_body
+from preprocessing.annotators.mediapipe_pose import MediaPipePose, PoseLandmarks
+from preprocessing.body_fitting.camera import guess_intrinsics, project_all
+from preprocessing.body_fitting.first_guess import place
+from preprocessing.body_fitting.landmarks import (
+    COMMON_JOINTS,
+    HIPS,
+    JOINT_LANDMARKS,
+    SURFACE_LANDMARKS,
+    joint_indices,
+    surface_vertices,
+)
+from preprocessing.body_fitting.pose_prior import PosePrior
+from preprocessing.body_fitting.score import silhouettes
+from preprocessing.stages.estimate_body import BodyFit, BodyFitConfig, fit_body
+from preprocessing.video import read_frames
+
+FRAMES, FPS, IMAGE_SIZE = 13, 24.0, (192, 160)
+GAP = [5, 6]
+CONFIG = BodyFitConfig(steps=150)
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def truth(body: BodyModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Someone who faces the camera, turns, raises an arm, bends it and lifts a knee, walking to one side."""
+    time = torch.linspace(0, 1, FRAMES)
+    pose = PosePrior(body).mean.repeat(FRAMES, 1, 1)
+    pose = torch.cat([torch.zeros(FRAMES, 1, 3), pose], dim=1)
+    angle = 0.4 * torch.sin(2 * torch.pi * time) / 2  # about the vertical, after half a turn about x
+    pose[:, 0] = torch.pi * torch.stack([angle.cos(), torch.zeros(FRAMES), angle.sin()], dim=-1)
+    pose[:, body.joint_names.index("left_shoulder"), 2] = -1.1 + 1.5 * time
+    pose[:, body.joint_names.index("left_elbow"), 1] = -0.4 - 0.8 * time
+    pose[:, body.joint_names.index("right_hip"), 0] = -0.8 * torch.sin(torch.pi * time)
+    pose[:, body.joint_names.index("right_knee"), 0] = 0.2 + 1.0 * torch.sin(torch.pi * time)
+    translation = torch.stack([0.2 * time - 0.1, 0.05 + 0 * time, 2.9 + 0 * time], dim=-1)
+    betas = torch.zeros(10)
+    betas[:3] = torch.tensor([0.4, -0.3, 0.3])
+    return betas, pose, translation
+
+
+@pytest.fixture(scope="module")
+def seen(body: BodyModel, truth: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> tuple[PoseLandmarks, np.ndarray]:
+    """What a pose network with 1 px and 2 cm of noise sees of that motion, and the true masks; a gap in the middle."""
+    betas, pose, translation = truth
+    output = body(betas.expand(FRAMES, 10), pose, translation)
+    places = torch.cat([output.joints[:, joint_indices(body)], output.vertices[:, surface_vertices(body)]], dim=1)
+    intrinsics = guess_intrinsics(IMAGE_SIZE, CONFIG.focal_of_longer_side)
+    noise = np.random.default_rng(0)
+    pixels, world_m = np.zeros((FRAMES, 33, 2)), np.zeros((FRAMES, 33, 3))
+    projected, relative = project_all(places, intrinsics)[0], places - places[:, HIPS].mean(1, keepdim=True)
+    for target, landmarks in enumerate([*JOINT_LANDMARKS.values(), *SURFACE_LANDMARKS.values()]):
+        for landmark in landmarks:
+            pixels[:, landmark] = projected[:, target] + noise.normal(0, 1, (FRAMES, 2))
+            world_m[:, landmark] = relative[:, target] + noise.normal(0, 0.02, (FRAMES, 3))
+    found = ~np.isin(np.arange(FRAMES), GAP)
+    pixels[GAP], world_m[GAP] = np.nan, np.nan
+    visibility = np.where(found[:, None], np.ones((FRAMES, 33)), np.nan)
+    masks = silhouettes(body, output.vertices, intrinsics, IMAGE_SIZE)
+    masks[GAP] = False
+    landmarks = PoseLandmarks(pixels, world_m, visibility, found, masks.astype(float))
+    return landmarks, masks
+
+
+@pytest.fixture(scope="module")
+def fit(seen: tuple[PoseLandmarks, np.ndarray]) -> BodyFit:
+    return fit_body(*seen, IMAGE_SIZE, FPS, CONFIG)
+
+
+def _joints(body: BodyModel, betas: torch.Tensor, pose: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
+    joints = body.joints(betas.expand(len(pose), 10), pose, translation)[:, joint_indices(body)]
+    return joints[:, :COMMON_JOINTS]
+
+
+def _fitted_joints(body: BodyModel, fit: BodyFit) -> torch.Tensor:
+    bodies = fit.bodies
+    return _joints(body, *(torch.from_numpy(x[0]) for x in (bodies.betas, bodies.pose, bodies.translation)))
+
+
+def test_recovers_the_pose_in_centimetres(
+    body: BodyModel, truth: tuple[torch.Tensor, torch.Tensor, torch.Tensor], fit: BodyFit
+) -> None:
+    ours, true = _fitted_joints(body, fit), _joints(body, *truth)
+    error = ((ours - ours[:, HIPS].mean(1, keepdim=True)) - (true - true[:, HIPS].mean(1, keepdim=True))).norm(dim=-1)
+    assert float(error[fit.bodies.valid[0]].mean()) < 0.04
+    assert float(error[GAP].mean()) < 0.08, "interpolated"
+    depth = ours[..., 2].mean() / true[..., 2].mean()
+    assert float(depth) == pytest.approx(1, abs=0.08), "one camera cannot tell size from distance: the shape prior must"
+
+
+def test_scores_are_those_of_a_good_fit(fit: BodyFit) -> None:
+    assert fit.scores["reprojection_error"] < 0.01, "1 px of noise is 0.8% of this person's height"
+    assert fit.scores["mask_iou"] > 0.88
+    assert fit.scores["joint_acceleration_m_s2"] < 0.5 * fit.scores["landmark_acceleration_m_s2"]
+    assert fit.scores["found_share"] == pytest.approx(1 - len(GAP) / FRAMES)
+    assert fit.scores["visible_share"] == 1
+
+
+def test_gaps_are_marked_and_crossed_smoothly(body: BodyModel, fit: BodyFit) -> None:
+    np.testing.assert_array_equal(np.flatnonzero(~fit.bodies.valid[0]), GAP)
+    np.testing.assert_array_equal(np.flatnonzero(fit.bodies.confidence[0] == 0), GAP)
+    assert (fit.bodies.confidence[0, fit.bodies.valid[0]] > 0.5).all()
+    step = _fitted_joints(body, fit).diff(dim=0).norm(dim=-1).amax(dim=-1)
+    crossing = step[GAP[0] - 1 : GAP[-1] + 1]
+    assert float(crossing.max()) < 2 * float(step.max()), "no jump"
+    assert float(crossing.min()) > 0.2 * float(step.mean()), "no standing still either"
+
+
+def test_cameras_are_the_guess_and_the_world(fit: BodyFit) -> None:
+    np.testing.assert_array_equal(fit.cameras.world_to_camera, np.broadcast_to(np.eye(4), (FRAMES, 4, 4)))
+    focal = 1.2 * max(IMAGE_SIZE)
+    np.testing.assert_allclose(fit.cameras.intrinsics[3], [[focal, 0, 80], [0, focal, 96], [0, 0, 1]], rtol=1e-6)
+
+
+def test_same_input_same_body(seen: tuple[PoseLandmarks, np.ndarray]) -> None:
+    short = replace(CONFIG, steps=12)
+    first, again = (fit_body(*seen, IMAGE_SIZE, FPS, short) for _ in range(2))
+    np.testing.assert_array_equal(first.bodies.pose, again.bodies.pose)
+
+
+def test_one_frame_is_enough(seen: tuple[PoseLandmarks, np.ndarray]) -> None:
+    landmarks, masks = seen
+    one = PoseLandmarks(
+        landmarks.pixels[:1],
+        landmarks.world_m[:1],
+        landmarks.visibility[:1],
+        landmarks.found[:1],
+        landmarks.segmentation[:1],
+    )
+    fit = fit_body(one, masks[:1], IMAGE_SIZE, FPS, CONFIG)
+    assert fit.scores["reprojection_error"] < 0.01
+    assert "joint_acceleration_m_s2" not in fit.scores, "one frame does not move"
+
+
+def test_placing_points_inverts_projection() -> None:
+    intrinsics = guess_intrinsics((480, 640), 1.2)
+    points, translation = torch.randn(3, 9, 3), torch.tensor([[0.3, -0.2, 4.0], [0.0, 0.5, 9.0], [-1.0, 0.0, 6.0]])
+    pixels, _ = project_all(points + translation[:, None], intrinsics)
+    found = place(points, pixels, torch.rand(3, 9) + 0.1, intrinsics)
+    torch.testing.assert_close(found, translation, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_fitted_is_refused(seen: tuple[PoseLandmarks, np.ndarray]) -> None:
+    landmarks, masks = seen
+    broken = landmarks.world_m.copy()
+    broken[3, 11] = np.nan
+    with pytest.raises(ValueError, match=r"world_m is not finite in found frames \[3\]"):
+        fit_body(replace(landmarks, world_m=broken), masks, IMAGE_SIZE, FPS, CONFIG)
+    with pytest.raises(ValueError, match="0 of 13 frames have a person"):
+        fit_body(replace(landmarks, found=np.zeros(FRAMES, bool)), masks, IMAGE_SIZE, FPS, CONFIG)
+    with pytest.raises(ValueError, match="visible above"):
+        fit_body(replace(landmarks, visibility=landmarks.visibility * 0.1), masks, IMAGE_SIZE, FPS, CONFIG)
+    with pytest.raises(ValueError, match="masks have shape"):
+        fit_body(landmarks, masks[:, :-1], IMAGE_SIZE, FPS, CONFIG)
+    with pytest.raises(ValueError, match="fps is 0"):
+        fit_body(landmarks, masks, IMAGE_SIZE, 0.0, CONFIG)
+
+
+@pytest.mark.slow
+def test_fits_a_real_juggler(real_videos: Path) -> None:
+    frames = read_frames(real_videos / "default_juggle.mp4", 0, 24)[:, ::2, ::2]
+    landmarks = MediaPipePose().annotate(frames, 24.0)
+    masks = landmarks.segmentation > 0.5
+    scores = fit_body(landmarks, masks, frames.shape[1:3], 24.0, BodyFitConfig()).scores
+    assert scores["reprojection_error"] < 0.015
+    assert scores["mask_iou"] > 0.8
+    assert scores["joint_acceleration_m_s2"] < 0.5 * scores["landmark_acceleration_m_s2"]

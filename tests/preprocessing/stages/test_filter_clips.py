@@ -1,0 +1,44 @@
+"""Scores have the values that simple pictures have, and limits name what they refuse."""
+
+import numpy as np
+import pytest
+
+from preprocessing.executor import Rejected
+from preprocessing.stages.filter_clips import CLIP_SCORES, Limit, check_limits, filter_clip, measure_clip
+
+
+def test_scores_of_simple_clips() -> None:
+    grey = np.full((4, 64, 96, 3), 51, np.uint8)
+    assert measure_clip(grey, (480, 640)) == {
+        "short_side": 480.0,
+        "brightness": pytest.approx(0.2),
+        "contrast": pytest.approx(0.0, abs=1e-6),
+        "motion": 0.0,
+    }
+    halves = grey.copy()
+    halves[:, :32] = 153
+    assert measure_clip(halves, (64, 96))["contrast"] == pytest.approx(0.2, rel=1e-3)
+    blinking = grey.copy()
+    blinking[::2] = 153
+    assert measure_clip(blinking, (64, 96))["motion"] == pytest.approx(0.4, rel=1e-3)
+    assert measure_clip(blinking[:1], (64, 96))["motion"] == 0.0
+
+
+def test_limits_name_score_value_and_limit() -> None:
+    scores = {"brightness": 0.01, "motion": 0.5}
+    filter_clip(scores, {"brightness": Limit(min=0.01), "motion": Limit(max=0.5)})
+    with pytest.raises(Rejected, match=r"brightness 0.01 is below the limit 0.04") as caught:
+        filter_clip(scores, {"brightness": Limit(min=0.04)})
+    assert caught.value.scores == scores
+    with pytest.raises(Rejected, match=r"motion 0.5 is above the limit 0.1"):
+        filter_clip(scores, {"motion": Limit(max=0.1)})
+    with pytest.raises(Rejected, match="motion nan is below"):
+        filter_clip({"motion": float("nan")}, {"motion": Limit(min=0.1)})
+    with pytest.raises(Rejected, match="mask_iou could not be measured"):
+        filter_clip(scores, {"mask_iou": Limit(min=0.1)})
+
+
+def test_limits_on_unknown_scores_are_refused() -> None:
+    check_limits({"motion": Limit()}, CLIP_SCORES)
+    with pytest.raises(ValueError, match="no score is called sharpness: limits can be set on short_side"):
+        check_limits({"sharpness": Limit()}, CLIP_SCORES)

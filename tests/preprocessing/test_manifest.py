@@ -1,0 +1,93 @@
+"""The manifest proves the shards beside it, and says to which split a source belongs."""
+
+import tarfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from preprocessing.manifest import (
+    ManifestError,
+    Reject,
+    read_job,
+    read_manifest,
+    read_rejects,
+    split_of,
+    verify,
+    write_manifest,
+    write_rejects,
+)
+from tests.shard_factory import make_sample, write_shards
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    return write_shards(tmp_path, [("train", make_sample(i, num_frames=5, background=i == 1)) for i in range(4)])
+
+
+def test_intact_shards_are_proved(shards: Path) -> None:
+    rows = list(verify(shards))
+    assert [row.key for row in rows] == [row.key for row in read_manifest(shards)]
+    assert Counter(row.shard for row in rows) == {"train-000000.tar": 3, "train-000001.tar": 1}
+    assert (rows[0].num_frames, rows[0].width, rows[0].height, rows[0].num_people) == (5, 64, 48, 1)
+    assert rows[0].mask_iou is None
+
+
+def test_a_flipped_byte_is_found(shards: Path) -> None:
+    path = shards / "train-000000.tar"
+    with tarfile.open(path) as tar:
+        member = next(m for m in tar if m.name.endswith(".mp4") and "background" not in m.name)
+    data = bytearray(path.read_bytes())
+    data[member.offset_data + member.size // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ManifestError, match=rf"train-000000.tar: {member.name.split('.')[0]} does not have the bytes"):
+        list(verify(shards))
+
+
+def test_a_tar_cut_at_a_member_is_found(shards: Path) -> None:
+    path = shards / "train-000000.tar"
+    with tarfile.open(path) as tar:
+        last = read_manifest(shards)[2].key
+        cut = next(m.offset for m in tar if m.name.startswith(last))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ManifestError, match=f"1 clips missing, the first is {last}"):
+        list(verify(shards))
+
+
+def test_missing_and_exchanged_shards_are_found(shards: Path) -> None:
+    (shards / "train-000001.tar").rename(shards / "train-000000.tar")
+    with pytest.raises(ManifestError, match="is not in the manifest"):
+        list(verify(shards))
+    (shards / "train-000000.tar").unlink()
+    with pytest.raises(ManifestError, match="no such file"):
+        list(verify(shards))
+
+
+def test_no_manifest_means_not_complete(tmp_path: Path) -> None:
+    assert read_job(tmp_path) is None
+    with pytest.raises(ManifestError, match=r"no manifest\.parquet"):
+        read_manifest(tmp_path)
+
+
+def test_rows_and_rejects_are_read_as_written(shards: Path, tmp_path: Path) -> None:
+    rows = [replace(row, mask_iou=0.5) for row in read_manifest(shards)]
+    write_manifest(tmp_path, rows, job="ab12")
+    assert read_manifest(tmp_path) == rows
+    assert read_job(tmp_path) == "ab12"
+    rejects = [Reject("ä.mp4", "track", "no person", {"found_share": 0.1}, 0, 65), Reject("b.mp4", "split", "empty")]
+    write_rejects(tmp_path, rejects)
+    assert read_rejects(tmp_path) == rejects
+
+
+def test_splits_keep_to_their_shares_and_to_the_source() -> None:
+    shares = {"train": 0.7, "val": 0.2, "test": 0.1}
+    count = Counter(split_of(f"{i:016x}", shares) for i in range(4000))
+    for name, share in shares.items():
+        assert count[name] / 4000 == pytest.approx(share, abs=0.03)
+    assert split_of("0" * 16, shares) == split_of("0" * 16, shares)
+    assert split_of("anything", {"train": 0.0, "val": 0.0, "test": 1.0}) == "test"
+    with pytest.raises(ValueError, match="add up to 1"):
+        split_of("0", {"train": 0.7, "val": 0.2, "test": 0.2})
+    with pytest.raises(ValueError, match="train, val, test"):
+        split_of("0", {"train": 1.0})

@@ -1,0 +1,56 @@
+"""Every config parses, and its network can be built (on the meta device: no memory, whatever its size)."""
+
+from pathlib import Path
+
+import jsonargparse
+import pytest
+import torch
+
+from pipelines.cli import FitCLI
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def parse(path: Path, monkeypatch) -> FitCLI:
+    """The command line with this config, stopped before anything is built."""
+    from pipelines import fit_dit, fit_vae
+
+    program = {"vae": fit_vae, "dit": fit_dit}[path.parent.name]
+    parsed = []
+    monkeypatch.setattr(FitCLI, "instantiate_classes", lambda cli: parsed.append(cli))
+    monkeypatch.setattr(FitCLI, "_run_subcommand", lambda cli, name: None)
+    program.main(["fit", "--config", str(path)])
+    return parsed[0]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[vd][ai][et]/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_fit_config(path, monkeypatch):
+    cli = parse(path, monkeypatch)
+    options = cli.config.fit
+    if path.parent.name == "vae":
+        from models.vae import VAEConfig, VideoVAE
+
+        with torch.device("meta"):
+            network = VideoVAE(VAEConfig(**vars(options.model.vae)))
+        limits = {"tiny": (0, 1e7), "paper": (2e8, 3e8)}
+    else:
+        from models.isa_dit.transformer import ISADiT, ISADiTConfig
+
+        with torch.device("meta"):
+            network = ISADiT(ISADiTConfig(**vars(options.model.config)))
+        limits = {"tiny": (0, 2e7), "paper_4b": (3.5e9, 5e9)}
+    low, high = limits[path.stem]
+    assert low < sum(p.numel() for p in network.parameters()) < high
+    assert options.data.seed == options.model.seed == options.seed_everything
+
+
+@pytest.mark.parametrize("name", ["vae", "clips"])
+def test_evaluation_config(name):
+    from pipelines import evaluate
+
+    parser = jsonargparse.ArgumentParser(parser_mode="omegaconf")
+    parser.add_argument("--config", action="config")
+    parser.add_function_arguments(getattr(evaluate, f"evaluate_{name}"))
+    options = parser.parse_args(["--config", str(CONFIGS / "evaluate" / f"{name}.yaml")])
+    assert options.split == "test"
+    assert options.out.startswith("outputs/evaluate/")

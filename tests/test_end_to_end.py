@@ -1,0 +1,23 @@
+"""The demo, as short as it can be: every program runs after the other and the files it promises are there."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.demo import Clips, synthetic
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_scored_clip(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    synthetic(str(tmp_path / "demo"), workers=1, clips=Clips(train=4, val=1, test=2), vae_steps=2, dit_steps=2)
+
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert metrics.keys() == {"seconds", "vae_psnr", "psnr", "ssim", "silhouette_iou", "silhouette_iou_shuffled"}
+    assert all(math.isfinite(value) for value in metrics.values())
+    picture = np.asarray(Image.open(tmp_path / "demo" / "result.png"))
+    assert picture.std() > 10
+    assert len(list((tmp_path / "demo" / "generated").glob("*.mp4"))) == 2
