@@ -58,18 +58,28 @@ def choose_frames(
     return frames + rng.integers(total - frames[-1]), speed
 
 
-def structured_motion(sample: Sample, size: tuple[int, int], augment: Augment, rng: np.random.Generator) -> Sample:
-    """Random structured motion: a window of ``size`` (H, W) that drifts over the picture, run by run.
+def structured_motion(sample: Sample, window: tuple[int, int], augment: Augment, rng: np.random.Generator) -> Sample:
+    """Random structured motion: a ``window`` (H, W) that drifts over the picture, run by run.
 
-    The picture is scaled to be larger than the window by ``motion_range``.
+    A picture that leaves the window less room than ``motion_range`` is scaled up first.
     """
-    room = [round(side * augment.motion_range) for side in size]
-    larger = cover(sample, (size[0] + room[0], size[1] + room[1]))
-    slack = [full - side for full, side in zip(larger.video.shape[1:3], size, strict=True)]
-    path = _drift(sample.num_frames, augment.max_velocity * min(size), rng)
-    start = rng.uniform(0, [max(room[0], 1), max(room[1], 1)])
-    top, left = (_reflect(start[axis] + path[:, axis], room[axis]) + (slack[axis] - room[axis]) // 2 for axis in (0, 1))
-    return crop(larger, top, left, size)
+    height, width = (round(side * (1 + augment.motion_range)) for side in window)
+    roomy = cover(sample, (height, width)) if _smaller(sample, height, width) else sample
+    path = _drift(sample.num_frames, augment.max_velocity * min(window), rng)
+    slack = [full - side for full, side in zip(roomy.video.shape[1:3], window, strict=True)]
+    top, left = (_reflect(rng.uniform(0, max(slack[axis], 1)) + path[:, axis], slack[axis]) for axis in (0, 1))
+    return crop(roomy, top, left, window)
+
+
+def still_window(sample: Sample, window: tuple[int, int], rng: np.random.Generator) -> Sample:
+    """A ``window`` (H, W) at one random place."""
+    height, width = sample.video.shape[1:3]
+    top, left = rng.integers(height - window[0] + 1), rng.integers(width - window[1] + 1)
+    return crop(sample, np.full(sample.num_frames, top), np.full(sample.num_frames, left), window)
+
+
+def _smaller(sample: Sample, height: int, width: int) -> bool:
+    return sample.video.shape[1] < height or sample.video.shape[2] < width
 
 
 def _drift(num_frames: int, max_velocity_px: float, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.augment import Augment, choose_frames, structured_motion
+from datamodules.augment import Augment, choose_frames, still_window, structured_motion
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, sample_at
 from datamodules.surface import Surface
@@ -39,8 +39,10 @@ class ClipDataset(Dataset):
         training: bool = False,
         augment: Augment | None = None,
         cache: bool = False,
+        window: tuple[int, int] | None = None,
     ) -> None:
         shards.require_frames(num_frames)
+        self.window = window or size
         self.shards, self.num_frames, self.size, self.surface = shards, num_frames, size, surface
         self.seed, self.training, self.augment = seed, training, augment
         self._cache: dict[int, tuple[Sample, Tensor, Tensor]] | None = {} if cache else None
@@ -56,10 +58,11 @@ class ClipDataset(Dataset):
             row, augment = sample_at(self.seed, index, len(self)), self.augment
             frames, speed = choose_frames(self.shards.rows[row].num_frames, self.num_frames, augment, rng)
         sample, points, rest_points = self._load(row, frames)
+        sample = fit(sample, self.size)
         if augment is not None and rng.random() < augment.motion_probability:
-            sample = structured_motion(sample, self.size, augment, rng)
-        else:
-            sample = fit(sample, self.size)
+            sample = structured_motion(sample, self.window, augment, rng)
+        elif self.training and self.window != self.size:
+            sample = still_window(sample, self.window, rng)
         return self._to_batch(sample, points, rest_points, sample.fps / speed)
 
     def _load(self, row: int, frames: np.ndarray) -> tuple[Sample, Tensor, Tensor]:
@@ -82,7 +85,7 @@ class ClipDataset(Dataset):
             background=torch.zeros_like(video) if sample.background is None else to_pixels(sample.background),
             has_background=torch.tensor([sample.background is not None]),
             masks=self.surface.pad(sample.key, torch.from_numpy(sample.masks))[None],
-            body=self.surface.to_batch(sample.key, points, rest_points, sample.cameras, self.size),
+            body=self.surface.to_batch(sample.key, points, rest_points, sample.cameras, sample.video.shape[1:3]),
             fps=torch.tensor([fps]),
         )
 
@@ -97,6 +100,8 @@ class ClipDataModule(StreamDataModule):
         num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
         body: ``open``, or a path to an SMPL file.
         max_people: P; a clip with more is an error.
+        window: (H, W) in pixels, multiples of 8: training sees windows of this size cut at random places; null for whole
+            pictures. A VAE learns as much from windows and they cost less.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
     """
@@ -112,18 +117,22 @@ class ClipDataModule(StreamDataModule):
         body: str = "open",
         max_people: int = 2,
         seed: int = 0,
+        window: tuple[int, int] | None = None,
         augment: Augment | None = None,
         cache: bool = False,
     ) -> None:
         super().__init__(batch_size, num_workers)
         check_num_frames(num_frames)
-        if any(side <= 0 or side % SPATIAL_FACTOR for side in size):
-            raise ValueError(f"size is (H, W) in multiples of {SPATIAL_FACTOR} pixels, not {tuple(size)}")
+        for name, sides in (("size", size), ("window", window or size)):
+            if any(side <= 0 or side % SPATIAL_FACTOR for side in sides):
+                raise ValueError(f"{name} is (H, W) in multiples of {SPATIAL_FACTOR} pixels, not {tuple(sides)}")
+        if window and any(part > whole for part, whole in zip(window, size, strict=True)):
+            raise ValueError(f"window {tuple(window)} must lie within size {tuple(size)}")
         if cache and num_workers:
             raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
         self.shards, self.num_frames, self.size, self.seed = shards, num_frames, (size[0], size[1]), seed
         self.num_points, self.body, self.max_people = num_points, body, max_people
-        self.augment, self.cache = augment, cache
+        self.window, self.augment, self.cache = window, augment, cache
 
     def dataset(self, split: str) -> ClipDataset:
         """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
@@ -138,6 +147,7 @@ class ClipDataModule(StreamDataModule):
             training,
             self.augment if training else None,
             self.cache,
+            self.window,
         )
 
 

@@ -120,9 +120,7 @@ class LatentInfo:
         Raises:
             ValueError: if the checkpoint names none; ``where`` is the file to blame.
         """
-        if LatentDataModule.__qualname__ not in checkpoint:
-            raise ValueError(f"{where} does not come from a fit on cached latents: give a checkpoint of fit_dit")
-        return cls.from_dict(checkpoint[LatentDataModule.__qualname__], where)
+        return cls.from_dict(fitted_on(checkpoint, where)["info"], where)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str) -> LatentInfo:
@@ -158,6 +156,17 @@ class LatentInfo:
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         return like.new_tensor(self.mean)[:, None, None, None], like.new_tensor(self.std)[:, None, None, None]
+
+
+def fitted_on(checkpoint: dict[str, Any], where: str) -> dict[str, Any]:
+    """What ``LatentDataModule`` left in a loaded checkpoint: ``info`` of the latents, and ``num_points`` a person.
+
+    Raises:
+        ValueError: if the checkpoint names none; ``where`` is the file to blame.
+    """
+    if LatentDataModule.__qualname__ not in checkpoint:
+        raise ValueError(f"{where} does not come from a fit on cached latents: give a checkpoint of fit_dit")
+    return checkpoint[LatentDataModule.__qualname__]
 
 
 @lru_cache
@@ -287,12 +296,12 @@ class LatentDataModule(StreamDataModule):
         return LatentDataset(shards, self.info(), surface, self.seed, split == "train", self.cache)
 
     def state_dict(self) -> dict[str, Any]:
-        """A checkpoint says which latents it was fitted on: ``LatentInfo.from_checkpoint``."""
-        return asdict(self.info())
+        """A checkpoint says what it was fitted on: see ``fitted_on``."""
+        return {"info": asdict(self.info()), "num_points": self.num_points}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raise ``ValueError`` when a fit is resumed on latents of another autoencoder."""
-        if (saved := state_dict["vae_sha256"]) != (given := self.info().vae_sha256):
+        if (saved := state_dict["info"]["vae_sha256"]) != (given := self.info().vae_sha256):
             raise ValueError(
                 f"the checkpoint was fitted on latents of the autoencoder {saved[:12]}…, these are of {given[:12]}…: "
                 "give the folder it was fitted on"

@@ -124,13 +124,13 @@ class StreamDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """In the order of the manifest; with several ranks the last samples may be repeated, so that none waits."""
-        return self._in_order("val")
+        return self.in_order("val")
 
     def test_dataloader(self) -> DataLoader:
         """As ``val_dataloader``, of split ``test``."""
-        return self._in_order("test")
+        return self.in_order("test")
 
-    def _in_order(self, split: str) -> DataLoader:
+    def in_order(self, split: str) -> DataLoader:
         dataset = self.dataset(split)
         rank, world_size = self._rank()
         sampler: DistributedSampler = DistributedSampler(dataset, world_size, rank, shuffle=False)

@@ -11,7 +11,6 @@ cached latents again, from its own first frame, motion, camera and background, t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +25,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datamodules.clips import to_frames, to_pixels
-from datamodules.latents import LatentDataModule, LatentInfo
+from datamodules.latents import LatentDataModule, LatentInfo, fitted_on
 from datamodules.surface import Surface
-from models.batch import BodyBatch, Conditions, LatentBatch, ReferenceBatch
+from models.batch import BodyBatch, Conditions, ReferenceBatch
 from models.body import load_body
 from models.isa_dit.clip import load_clip_vision
 from models.isa_dit.module import load_dit
 from models.isa_dit.sampling import sample
+from models.timeline import SPATIAL_FACTOR, num_latents
 from models.vae.module import load_vae
 from pipelines.cli import run
 from pipelines.panels import contact_sheet
@@ -62,7 +62,9 @@ class Animator:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.autocast = precision == "bf16"
         self.network = load_dit(dit, self.device)
-        self.info = LatentInfo.from_checkpoint(torch.load(dit, map_location="cpu", weights_only=True), dit)
+        checkpoint = torch.load(dit, map_location="cpu", weights_only=True, mmap=True)
+        self.info = LatentInfo.from_checkpoint(checkpoint, dit)
+        self.num_points = fitted_on(checkpoint, dit)["num_points"]
         self.info.require_vae(vae)
         self.vae = load_vae(vae, self.device)
 
@@ -102,17 +104,20 @@ def conditions(
             "give a reference with everyone in it"
         )
     size, people = animator.info.image_size, len(bodies.betas)
-    surface = Surface(animator.info.num_points, body, people)
+    surface = Surface(animator.num_points, body, people)
     shaped = replace(bodies, betas=reference.bodies.betas[:people])
     moving = surface.to_batch("motion", *surface(shaped), cameras, size)
     posed, rest = surface(reference.bodies)
     still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
     num_frames = bodies.pose.shape[1]
-    latents = torch.zeros(1, animator.network.config.latent_channels, 1 + (num_frames - 1) // 4, size[0] // 8, size[1] // 8)
+    empty = torch.zeros(
+        (1, animator.network.config.latent_channels, num_latents(num_frames))
+        + tuple(side // SPATIAL_FACTOR for side in size)
+    )
     keep = torch.ones(1, dtype=torch.bool)
     tokens = load_clip_vision(animator.info.clip_model)(to_pixels(reference.video)[:, :, 0])
     return Conditions(
-        background_latents=latents if background is None else animator.encode(background),
+        background_latents=empty if background is None else animator.encode(background),
         reference=ReferenceBatch(animator.encode(reference.video)[:, :, 0], tokens, still),
         body=moving,
         keep_reference=keep,
@@ -187,6 +192,7 @@ def split(
     checkpoint: str = "outputs/dit/last.ckpt",
     vae: str = "outputs/vae/last.ckpt",
     body: str = "open",
+    fps: float = 8.0,
     batch_size: int = 8,
     steps: int = 30,
     guidance: float = 2.0,
@@ -206,6 +212,7 @@ def split(
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
         body: open, or a path to an SMPL file.
+        fps: of the mp4s.
         batch_size: clips generated at once.
         steps: of the sampler.
         guidance: CFG scale; 1 is without.
@@ -215,18 +222,16 @@ def split(
         device: by default a GPU where there is one.
     """
     animator = Animator(checkpoint, vae, precision, device)
-    data = LatentDataModule(latents, vae, batch_size, num_points=animator.info.num_points, body=body)
+    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    for batch in tqdm(list(_batches(data, split, shuffle_motion)), desc=f"generating {split}"):
-        videos = animator.generate(batch.conditions(), steps, guidance, sampler, seed)
+    for batch in tqdm(data.in_order(split), desc=f"generating {split}"):
+        given = batch.conditions()
+        if shuffle_motion:
+            given = replace(given, body=shuffled_motion(given.body))
+        videos = animator.generate(given, steps, guidance, sampler, seed)
         for key, video in zip(batch.keys, videos, strict=True):
-            write_video(folder / f"{key}.mp4", video, batch.fps)
-
-
-def _batches(data: LatentDataModule, split: str, shuffle_motion: bool) -> Iterator[LatentBatch]:
-    for batch in data.in_order(split):
-        yield replace(batch, body=shuffled_motion(batch.body)) if shuffle_motion else batch
+            write_video(folder / f"{key}.mp4", video, fps)
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:

@@ -32,7 +32,7 @@ class ClipVision(nn.Module):
         self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
 
     @torch.no_grad()
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L W"]:
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L D"]:
         """Tokens of the last layer. ``images`` in [-1, 1], any size."""
         side = self.model.config.image_size
         images = F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)

@@ -5,7 +5,7 @@ import torch
 
 from datamodules.clips import to_pixels
 from pipelines.metrics.image import MAX_PSNR_DB, psnr, ssim
-from pipelines.metrics.silhouette import iou, silhouette_iou
+from pipelines.metrics.silhouette import iou, silhouette, silhouette_iou
 from tests.shard_factory import make_sample
 
 
@@ -65,3 +65,15 @@ def test_silhouettes_found_by_subtraction_match_the_true_masks():
         moved = silhouette_iou(video.roll(6, dims=-1), background.roll(6, dims=-1), masks).item()
         assert 0.2 < moved < 0.6
         assert silhouette_iou(background, background, masks).item() == 0
+
+
+def test_shadows_are_not_people():
+    sample = make_sample(0)
+    background = to_pixels(sample.background)
+    shadow = background.clone()
+    shadow[..., :20] = 0.65 * (background[..., :20] + 1) - 1
+    masks = torch.from_numpy(sample.masks)[None]
+    assert silhouette_iou(shadow, background, torch.zeros_like(masks)).item() == 1
+    person = shadow.clone()
+    person[:, 0, :, 10:30, 5:15] = 0.9
+    assert silhouette(person, background)[:, :, 10:30, 5:15].all()

@@ -45,8 +45,9 @@ def test_conditions_are_dropped_as_often_as_asked(make_conditions):
 
 def test_the_same_seed_and_step_give_the_same_loss(batch):
     module = ISADiTModule(CONFIG)
+    t = torch.tensor([0.3, 0.7])
     first, again, other = (
-        module.flow_loss(module.network, batch.latents, batch.conditions(), module._generator(step))[0]
+        module.flow_loss(module.network, batch.latents, batch.conditions(), t, module._generator(step))
         for step in (3, 3, 4)
     )
     assert torch.equal(first, again)
@@ -59,7 +60,8 @@ def test_training_learns_one_batch_and_sampling_gives_it_back(batch):
     optimizer = torch.optim.Adam(module.network.parameters(), lr=5e-3)
     losses = []
     for step in range(200):
-        loss = module.flow_loss(module.network, batch.latents, batch.conditions(), module._generator(step))[0].mean()
+        t, generator = torch.rand(2), module._generator(step)
+        loss = module.flow_loss(module.network, batch.latents, batch.conditions(), t, generator).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
