@@ -85,7 +85,9 @@ class ClipDataset(Dataset):
             background=torch.zeros_like(video) if sample.background is None else to_pixels(sample.background),
             has_background=torch.tensor([sample.background is not None]),
             masks=self.surface.pad(sample.key, torch.from_numpy(sample.masks))[None],
-            body=self.surface.to_batch(sample.key, points, rest_points, sample.cameras, sample.video.shape[1:3]),
+            body=self.surface.to_batch(
+                sample.key, points, rest_points, sample.cameras, (video.shape[-2], video.shape[-1])
+            ),
             fps=torch.tensor([fps]),
         )
 
@@ -100,8 +102,8 @@ class ClipDataModule(StreamDataModule):
         num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
         body: ``open``, or a path to an SMPL file.
         max_people: P; a clip with more is an error.
-        window: (H, W) in pixels, multiples of 8: training sees windows of this size cut at random places; null for whole
-            pictures. A VAE learns as much from windows and they cost less.
+        window: (H, W) in pixels, multiples of 8: training sees windows of this size cut at random places; null for
+            whole pictures. A VAE learns as much from windows and they cost less.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
     """

@@ -99,7 +99,8 @@ class LatentInfo:
     clip_model: str
     mean: list[float]
     """Of each channel over the training split."""
-    std: list[float]
+    std: float
+    """Of all channels together over the training split."""
     num_frames: int
     image_size: tuple[int, int]
     """(H, W) in pixels of the clips."""
@@ -145,17 +146,19 @@ class LatentInfo:
             )
 
     def normalise(self, latents: Float[Tensor, "*b c f h w"]) -> Float[Tensor, "*b c f h w"]:
-        """To zero mean and unit variance a channel."""
-        mean, std = self._statistics(latents)
-        return (latents - mean) / std
+        """To zero mean a channel and unit variance over all of them.
+
+        One scale, as in SD3: what a channel adds to the picture stays in proportion. Scaled one by one, channels that
+        hardly show would weigh as much in the flow loss as brightness does.
+        """
+        return (latents - self._mean(latents)) / self.std
 
     def denormalise(self, latents: Float[Tensor, "*b c f h w"]) -> Float[Tensor, "*b c f h w"]:
         """Back to what the autoencoder decodes."""
-        mean, std = self._statistics(latents)
-        return latents * std + mean
+        return latents * self.std + self._mean(latents)
 
-    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        return like.new_tensor(self.mean)[:, None, None, None], like.new_tensor(self.std)[:, None, None, None]
+    def _mean(self, like: Tensor) -> Tensor:
+        return like.new_tensor(self.mean)[:, None, None, None]
 
 
 def fitted_on(checkpoint: dict[str, Any], where: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class LatentBatch(_Batch):
 
     keys: list[str]
     latents: Float[Tensor, "B c f h w"]
-    """Normalised: zero mean and unit variance a channel over the training set."""
+    """Normalised over the training set: zero mean a channel, unit variance over all."""
     background_latents: Float[Tensor, "B c f h w"]
     has_background: Bool[Tensor, " B"]
     reference: ReferenceBatch

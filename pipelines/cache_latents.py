@@ -37,7 +37,7 @@ from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet,
 
 
 class Statistics:
-    """Mean and standard deviation of each latent channel, clip by clip, in double precision."""
+    """Mean of each latent channel, and standard deviation of all together, clip by clip, in double precision."""
 
     def __init__(self) -> None:
         self.count, self.sum, self.square = 0, 0.0, 0.0
@@ -48,15 +48,15 @@ class Statistics:
         self.count += flat.shape[1]
         self.sum, self.square = self.sum + flat.sum(1), self.square + (flat**2).sum(1)
 
-    def result(self) -> tuple[list[float], list[float]]:
+    def result(self) -> tuple[list[float], float]:
         """Raises ``ValueError`` if there was no clip, or a channel is constant."""
         if not self.count:
             raise ValueError("no clip of split 'train': latents are normalised by its statistics")
         mean = np.asarray(self.sum) / self.count
-        std = np.sqrt(np.maximum(np.asarray(self.square) / self.count - mean**2, 0))
-        if dead := np.flatnonzero(std < 1e-6).tolist():
+        variance = np.maximum(np.asarray(self.square) / self.count - mean**2, 0)
+        if dead := np.flatnonzero(variance < 1e-12).tolist():
             raise ValueError(f"latent channels {dead} are constant over the training clips: fit the autoencoder longer")
-        return mean.tolist(), std.tolist()
+        return mean.tolist(), float(np.sqrt(variance.mean()))
 
 
 class FittedClips(Dataset):

@@ -45,6 +45,8 @@ class Pair:
     truth: ClipBatch
     """A batch of one."""
     video: Float[Tensor, "1 3 F H W"]
+    background: Float[Tensor, "1 3 F H W"] | None = None
+    """The clean background as the network knew it: through its autoencoder, which blurs. By default the true one."""
 
 
 def score(pair: Pair) -> Scores:
@@ -52,7 +54,8 @@ def score(pair: Pair) -> Scores:
     truth, video = pair.truth, pair.video
     scores = {"psnr": psnr(video, truth.video), "ssim": ssim(video, truth.video)}
     if bool(truth.has_background):
-        scores["silhouette_iou"] = silhouette_iou(video, truth.background, truth.masks)
+        behind = truth.background if pair.background is None else pair.background
+        scores["silhouette_iou"] = silhouette_iou(video, behind, truth.masks)
         scores["silhouette_iou_of_truth"] = silhouette_iou(truth.video, truth.background, truth.masks)
     return {name: float(value) for name, value in scores.items()}
 
@@ -151,7 +154,7 @@ def evaluate_clips(
     """Score generated clips against the clips of the same keys.
 
     Args:
-        generated: folder of {key}.mp4.
+        generated: folder of {key}.mp4 and, in backgrounds/, the clean background of each as the network knew it.
         truth: one shard folder, or several.
         out: folder for the results.
         split: that the keys are from: train, val or test.
@@ -174,7 +177,9 @@ def evaluate_clips(
             info = probe(path)
             frames = decode_frames(path.read_bytes())
             dataset = ClipDataset(shards, len(frames), (info.height, info.width), Surface(0, "open", max_people))
-            yield Pair(dataset[index[path.stem]], to_pixels(frames))
+            behind = path.parent / "backgrounds" / path.name
+            background = to_pixels(decode_frames(behind.read_bytes())) if behind.is_file() else None
+            yield Pair(dataset[index[path.stem]], to_pixels(frames), background)
 
     settings = {"program": "clips", "generated": generated, "truth": str(truth), "split": split}
     evaluate(pairs(), len(paths), out, samples, settings)

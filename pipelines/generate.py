@@ -75,8 +75,13 @@ class Animator:
         """One clip for each row of ``given``."""
         with self._precision():
             latents = sample(self.network, given.to(self.device), steps, guidance, sampler, seed, progress=True)
-            videos = self.vae.decode(self.info.denormalise(latents))
-        return [to_frames(video) for video in videos]
+        return self.decode(latents)
+
+    @torch.inference_mode()
+    def decode(self, latents: Float[Tensor, "B c f h w"]) -> list[FrameArray]:
+        """The clips behind normalised latents."""
+        with self._precision():
+            return [to_frames(video) for video in self.vae.decode(self.info.denormalise(latents.to(self.device)))]
 
     @torch.inference_mode()
     def encode(self, frames: FrameArray) -> Float[Tensor, "1 c f h w"]:
@@ -110,10 +115,8 @@ def conditions(
     posed, rest = surface(reference.bodies)
     still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
     num_frames = bodies.pose.shape[1]
-    empty = torch.zeros(
-        (1, animator.network.config.latent_channels, num_latents(num_frames))
-        + tuple(side // SPATIAL_FACTOR for side in size)
-    )
+    height, width = (side // SPATIAL_FACTOR for side in size)
+    empty = torch.zeros(1, animator.network.config.latent_channels, num_latents(num_frames), height, width)
     keep = torch.ones(1, dtype=torch.bool)
     tokens = load_clip_vision(animator.info.clip_model)(to_pixels(reference.video)[:, :, 0])
     return Conditions(
@@ -144,7 +147,7 @@ def clip(
 ) -> None:
     """One clip: the person of a picture, moving as told.
 
-    Beside the mp4 a ``.png`` shows reference, bodies and result, and a ``.json`` says that the clip is generated, and how.
+    Beside the mp4 a ``.png`` shows reference, bodies and result; a ``.json`` says that the clip is generated, and how.
 
     Args:
         reference: a picture of the person, or FOLDER#KEY.
@@ -203,6 +206,8 @@ def split(
 ) -> None:
     """Every clip of a split again, from its first frame, motion, camera and background: ``OUT/KEY.mp4``.
 
+    ``OUT/backgrounds/KEY.mp4`` is the background as the autoencoder passes it on, for ``pipelines.evaluate``.
+
     Args:
         latents: one latent folder, or several.
         out: folder for the clips.
@@ -230,8 +235,11 @@ def split(
         if shuffle_motion:
             given = replace(given, body=shuffled_motion(given.body))
         videos = animator.generate(given, steps, guidance, sampler, seed)
-        for key, video in zip(batch.keys, videos, strict=True):
-            write_video(folder / f"{key}.mp4", video, fps)
+        backgrounds = animator.decode(batch.background_latents)
+        for i, key in enumerate(batch.keys):
+            write_video(folder / f"{key}.mp4", videos[i], fps)
+            if batch.has_background[i]:
+                write_video(folder / "backgrounds" / f"{key}.mp4", backgrounds[i], fps)
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:

@@ -25,7 +25,7 @@ from preprocessing.manifest import read_manifest
 from preprocessing.sample import NUM_BETAS, Bodies, Cameras, Sample, decode
 from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
 from preprocessing.stages.mask_people import MaskConfig, mask_person
-from preprocessing.synthetic.cameras import Shot, look_at, place
+from preprocessing.synthetic.cameras import Shot, place
 from preprocessing.synthetic.render import posed_vertices
 from preprocessing.video import probe, read_frames
 
@@ -77,7 +77,7 @@ def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
     if not landmarks.found.any():
         raise ValueError(f"{name}: nobody was found in this picture; give one that shows a whole person")
     masks, _ = mask_person(landmarks.segmentation, landmarks.found, MaskConfig(0.5, 0.05, 0.0))
-    fitted = fit_body(landmarks, masks[0], picture.shape[1:3], 1.0, BodyFitConfig(body=body))
+    fitted = fit_body(landmarks, masks[0], (picture.shape[1], picture.shape[2]), 1.0, BodyFitConfig(body=body))
     return fit(Sample("reference", picture, masks, fitted.bodies, fitted.cameras, fps=1.0), size)
 
 

@@ -38,6 +38,11 @@ class AdaLN(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.offset = nn.Parameter(torch.zeros(6, width))
 
+    @torch.no_grad()
+    def open_gates(self, gate: float) -> None:
+        """Begin with the branch let through by ``gate`` rather than not at all."""
+        self.offset[[2, 5]] = gate
+
     def vectors(self, modulation: Float[Tensor, "B 6 D"]) -> list[Tensor]:
         """(shift, scale, gate) of the attention, then the feed-forward network, to broadcast over frames and tokens."""
         return list((modulation + self.offset)[:, :, None, None].unbind(dim=1))

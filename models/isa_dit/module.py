@@ -58,6 +58,7 @@ class ISADiTModule(L.LightningModule):
         config: the network.
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
         ema_decay: of the averaged weights that validation and sampling use.
+        init_from: a checkpoint of an earlier fit to start from: its weights, not its place in the schedule.
         seed: with the step and the rank, it decides every random choice.
     """
 
@@ -69,6 +70,7 @@ class ISADiTModule(L.LightningModule):
         warmup_steps: int = 100,
         dropout: ConditionDropout = ConditionDropout(),
         ema_decay: float = 0.999,
+        init_from: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -76,6 +78,8 @@ class ISADiTModule(L.LightningModule):
         self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        if init_from:
+            self.load_state_dict(torch.load(init_from, map_location="cpu", weights_only=True)["state_dict"])
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
@@ -134,6 +138,7 @@ class ISADiTModule(L.LightningModule):
             lr=self.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=self.weight_decay,
+            fused=True,
         )
         warmup, total = self.warmup_steps, int(self.trainer.estimated_stepping_batches)
 

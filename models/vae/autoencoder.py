@@ -96,10 +96,7 @@ class Gaussian:
 
 
 class VideoVAE(nn.Module):
-    """Encoder E and decoder D, with the statistics that make latents zero-mean and unit-variance a channel."""
-
-    latent_mean: Tensor
-    latent_std: Tensor
+    """Encoder E and decoder D."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -109,8 +106,6 @@ class VideoVAE(nn.Module):
         self.linear_path = LinearPath(config.latent_channels) if config.linear_path else None
         if self.linear_path is not None:
             start_at_linear(self.encoder.conv_out, self.decoder.conv_out)
-        self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
-        self.register_buffer("latent_std", torch.ones(config.latent_channels))
 
     def encode(self, video: Float[Tensor, "B 3 F H W"]) -> Gaussian:
         """The posterior of the latents of a video in [-1, 1].
@@ -147,32 +142,6 @@ class VideoVAE(nn.Module):
         if self.linear_path is not None:
             video = video + self.linear_path.decode(latents).float()
         return video
-
-    def normalise(self, latents: Float[Tensor, "B c *rest"]) -> Float[Tensor, "B c *rest"]:
-        """(z − mean) / std a channel; changes nothing until statistics are set."""
-        mean, std = self._statistics(latents)
-        return (latents - mean) / std
-
-    def denormalise(self, latents: Float[Tensor, "B c *rest"]) -> Float[Tensor, "B c *rest"]:
-        """The inverse of ``normalise``."""
-        mean, std = self._statistics(latents)
-        return latents * std + mean
-
-    @torch.no_grad()
-    def set_statistics(self, mean: Float[Tensor, " c"], std: Float[Tensor, " c"]) -> None:
-        """Keep the mean and standard deviation of each channel over a data set; checkpoints carry them.
-
-        Raises:
-            ValueError: if a standard deviation is not positive.
-        """
-        if not (std > 0).all():
-            raise ValueError(f"standard deviations must be positive, not {std.tolist()}: a latent channel is constant")
-        self.latent_mean.copy_(mean)
-        self.latent_std.copy_(std)
-
-    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        shape = (-1, *[1] * (latents.ndim - 2))
-        return self.latent_mean.view(shape), self.latent_std.view(shape)
 
 
 def _channels_last(x: Tensor) -> Tensor:

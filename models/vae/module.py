@@ -49,12 +49,13 @@ class VAEModule(L.LightningModule):
         discriminator_learning_rate: likewise, of the discriminators.
         betas: of Adam.
         gan_start_step: adversarial terms count from this step on.
-        l1_beta: errors below it count by their square. 0 is the paper's L1; short fits gain from more, because the median
-            of what a latent leaves open is to add nothing.
+        l1_beta: errors below it count by their square. 0 is the paper's L1; short fits gain from more, because the
+            median of what a latent leaves open is to add nothing.
         frame_decoder_channels: widths of the regulariser's decoder, coarsest first.
         discriminator_channels: widths of both discriminators.
         vgg_weights: torchvision's VGG-16, for the perceptual term; without it that term is left out.
         image_weights: a 2D autoencoder to start from, inflated: ``vae/diffusion_pytorch_model.safetensors`` of SD3.
+        init_from: a checkpoint of an earlier fit to start from: its weights, not its place in the schedule.
         seed: of the noise in the latents, together with the step.
     """
 
@@ -72,6 +73,7 @@ class VAEModule(L.LightningModule):
         discriminator_channels: tuple[int, ...] = (64, 128, 256),
         vgg_weights: str | None = None,
         image_weights: str | None = None,
+        init_from: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -90,6 +92,8 @@ class VAEModule(L.LightningModule):
         self.perceptual = PerceptualLoss(vgg_weights) if weights.perceptual and vgg_weights else None
         if weights.perceptual and not vgg_weights:
             log.warning("the perceptual term is off: give vgg_weights, the path of a download of %s", VGG16_URL)
+        if init_from:
+            self.load_state_dict(torch.load(init_from, map_location="cpu", weights_only=True)["state_dict"])
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Eq. 1–2, plus the discriminators' own objective, which shares no parameter with it."""

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.shard_factory import make_sample, small_shards
 
 from models.geometry import project
 from pipelines import scene
 from pipelines.scene import Motion
 from preprocessing.sample import Bodies
+from tests.shard_factory import make_sample, small_shards
 
 SIZE = (48, 64)
 

@@ -27,21 +27,6 @@ def test_samples_have_the_posteriors_moments_and_repeat_with_the_generator() -> 
     assert first.var().item() == pytest.approx(torch.e**-1, rel=0.05)
 
 
-def test_statistics_whiten_each_channel_and_are_undone() -> None:
-    vae = VideoVAE(SMALL)
-    latents = torch.randn(4, 16, 3, 5, 5) * torch.arange(1, 17).view(-1, 1, 1, 1) + 3
-    assert torch.equal(vae.normalise(latents), latents)
-    vae.set_statistics(latents.mean(dim=(0, 2, 3, 4)), latents.std(dim=(0, 2, 3, 4)))
-    white = vae.normalise(latents)
-    torch.testing.assert_close(white.mean(dim=(0, 2, 3, 4)), torch.zeros(16), atol=1e-5, rtol=0)
-    torch.testing.assert_close(white.std(dim=(0, 2, 3, 4)), torch.ones(16))
-    torch.testing.assert_close(vae.denormalise(white), latents)
-    torch.testing.assert_close(vae.normalise(latents[:, :, 0]), white[:, :, 0])  # pictures' latents too
-    restored = VideoVAE(SMALL)
-    restored.load_state_dict(vae.state_dict())
-    assert torch.equal(restored.latent_std, vae.latent_std)
-
-
 @pytest.mark.parametrize(("time", "space"), [(1, 1), (1, 4), (2, 2), (4, 8)])
 def test_patches_are_undone(time: int, space: int) -> None:
     video = torch.randn(2, 3, 9, 16, 8)
@@ -62,11 +47,6 @@ def test_sizes_are_checked(shape: tuple[int, ...], message: str) -> None:
 def test_latents_of_another_autoencoder_are_refused() -> None:
     with pytest.raises(ValueError, match="8 channels, this autoencoder 16"):
         VideoVAE(SMALL).decode(torch.zeros(1, 8, 1, 2, 2))
-
-
-def test_constant_channels_cannot_be_normalised() -> None:
-    with pytest.raises(ValueError, match="positive"):
-        VideoVAE(SMALL).set_statistics(torch.zeros(16), torch.zeros(16))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Attention against torch's own, and positions that are relative."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.isa_dit.attention import HeadNorm, attend, rotate
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_plain_steps_in_bf16_equal_the_fused_kernel(masked):
+    q, k, v = (torch.randn(3, 2, n, 8) for n in (5, 7, 7))
+    mask = torch.rand(3, 7) > 0.3 if masked else None
+    exact = attend(q, k, v, mask)
+    halves = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask)
+    torch.testing.assert_close(halves.float(), exact, atol=0.03, rtol=0.03)
+
+
+def test_rotation_keeps_norms_and_makes_products_depend_on_distance():
+    q, k = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
+    turned_q, turned_k = rotate(q.expand(1, 1, 9, 16)), rotate(k.expand(1, 1, 9, 16))
+    torch.testing.assert_close(turned_q.norm(dim=-1), q.norm(dim=-1).expand(1, 1, 9))
+    products = (turned_q @ turned_k.mT)[0, 0]
+    for distance in range(1, 8):
+        diagonal = products.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=1e-4)
+
+
+def test_head_norm_is_torchs_rms_norm():
+    norm = HeadNorm(12, 3)
+    torch.nn.init.normal_(norm.weight)
+    x = torch.randn(2, 5, 12)
+    expected = F.rms_norm(x.unflatten(-1, (3, 4)), (4,), norm.weight, 1e-6).transpose(1, 2)
+    torch.testing.assert_close(norm(x), expected)
+
+
+def test_width_that_does_not_split_is_refused():
+    with pytest.raises(ValueError, match="does not split"):
+        HeadNorm(10, 3)
