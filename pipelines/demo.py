@@ -64,7 +64,7 @@ PROGRAMS: dict[str, Program] = {
 }
 
 
-def step(program: str, *arguments: str | float | Path) -> None:
+def step(program: str, *arguments: object) -> None:
     """Run one of the programs as its own command line would."""
     words = [str(argument) for argument in arguments]
     print(f"\n$ python -m pipelines.{program} {shlex.join(words)}", flush=True)
@@ -117,15 +117,13 @@ def synthetic(
     for name, shuffled in (("generated", "false"), ("generated_shuffled", "true")):
         target = ("--latents", latents, "--out", folder / name, "--shuffle_motion", shuffled)
         step("generate", "split", *target, *networks, *sampling)
-    test = ("--size", json.dumps([SIZE, SIZE]), "--split", "test")
     scores = folder / "scores"
     step(
-        *("evaluate", "vae", "--ckpt", vae / "last.ckpt", "--shards", shards["test"], "--out", scores / "vae"),
-        *("--num_frames", NUM_FRAMES, *test),
+        *("evaluate", "vae", "--vae", vae / "last.ckpt", "--shards", shards["test"], "--out", scores / "vae"),
+        *("--num_frames", NUM_FRAMES, "--size", json.dumps([SIZE, SIZE])),
     )
     for name in ("generated", "generated_shuffled"):
-        truth = ("--truth", shards["test"], "--out", scores / name)
-        step("evaluate", "clips", "--generated", folder / name, *truth, *test)
+        step("evaluate", "clips", "--generated", folder / name, "--truth", shards["test"], "--out", scores / name)
 
     Image.fromarray(result_picture(shards["test"], folder / "generated")).save(folder / "result.png")
     metrics = {

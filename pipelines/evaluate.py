@@ -1,6 +1,6 @@
 """Score reconstructed or generated clips against the truth.
 
-    python -m pipelines.evaluate vae --ckpt outputs/vae/last.ckpt --shards data/shards --out outputs/evaluate/vae
+    python -m pipelines.evaluate vae --vae outputs/vae/last.ckpt --shards data/shards --out outputs/evaluate/vae
     python -m pipelines.evaluate clips --generated outputs/generated --truth data/shards --out outputs/evaluate/dit
 
 Each writes ``metrics.json`` (means with bootstrap intervals), ``clips.csv`` (one row a clip), side-by-side clips and
@@ -107,7 +107,7 @@ def _log(folder: Path, summary: dict[str, Scores], settings: dict[str, str]) -> 
 
 
 def evaluate_vae(
-    ckpt: str,
+    vae: str,
     shards: str | list[str],
     out: str,
     split: str = "test",
@@ -120,7 +120,7 @@ def evaluate_vae(
     """Score the reconstructions of an autoencoder (the posterior's mean, decoded).
 
     Args:
-        ckpt: checkpoint of a VAE fit.
+        vae: checkpoint of a VAE fit.
         shards: one shard folder, or several.
         out: folder for the results.
         split: train, val or test.
@@ -131,7 +131,7 @@ def evaluate_vae(
         device: by default a GPU where there is one.
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    network = load_vae(ckpt, where)
+    network = load_vae(vae, where)
     truths = ClipDataset(Shards(shards, split), num_frames, size, Surface(0, "open", max_people))
 
     @torch.inference_mode()
@@ -139,7 +139,7 @@ def evaluate_vae(
         for truth in DataLoader(truths, batch_size=None):
             yield Pair(truth, network.decode(network.encode(truth.video.to(where)).mean).cpu())
 
-    settings = {"program": "vae", "ckpt": ckpt, "shards": str(shards), "split": split, "size": str(tuple(size))}
+    settings = {"program": "vae", "vae": vae, "shards": str(shards), "split": split, "size": str(tuple(size))}
     evaluate(pairs(), len(truths), out, samples, settings)
 
 

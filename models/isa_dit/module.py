@@ -138,7 +138,7 @@ class ISADiTModule(L.LightningModule):
             lr=self.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=self.weight_decay,
-            fused=True,
+            foreach=True,
         )
         warmup, total = self.warmup_steps, int(self.trainer.estimated_stepping_batches)
 

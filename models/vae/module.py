@@ -212,8 +212,10 @@ def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> Vide
     """The autoencoder inside a checkpoint of a fit, ready for use.
 
     Raises:
-        ValueError: if the file holds no autoencoder.
+        ValueError: if the file is missing or holds no autoencoder.
     """
+    if not Path(checkpoint).is_file():
+        raise ValueError(f"{checkpoint}: no such checkpoint; fit one with `python -m pipelines.fit_vae`")
     content = torch.load(checkpoint, map_location=device, weights_only=True)
     if "vae_config" not in content:
         raise ValueError(f"{checkpoint} holds no autoencoder: give a checkpoint that pipelines.fit_vae wrote")
