@@ -46,8 +46,8 @@ class ManifestRow:
     """Mean distance of the body's joints from the landmarks they were fitted to, as a share of the person's height."""
     mask_iou: float | None
     """Overlap of the body's silhouette with the mask."""
-    joint_acceleration_m_s2: float | None
-    """Mean acceleration of the body's joints: how much it jerks."""
+    joint_acceleration: float | None
+    """Mean acceleration of the body's joints, m/s²: how much it jerks."""
     licence: str
     shard: str
     sha256: str

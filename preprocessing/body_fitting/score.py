@@ -39,7 +39,7 @@ def score_fit(
     * ``reprojection_error``: mean distance in the image between shoulders, elbows, wrists, hips, knees and ankles of
       the body and the visible landmarks of the same name, as a share of the height that the person has when standing;
     * ``mask_iou``: mean overlap of the body's exact silhouette with the mask, of frames where somebody was found;
-    * ``joint_acceleration_m_s2``, ``landmark_acceleration_m_s2``: mean size of the second difference of the same joints
+    * ``joint_acceleration``, ``landmark_acceleration``: mean size of the second difference of the same joints
       relative to the middle of the hips, of the body and of the network's metric landmarks at the body's scale;
     * ``found_share``: frames where somebody was found; ``visible_share``: landmarks of those joints that are visible.
 
@@ -61,8 +61,8 @@ def score_fit(
     scores = {
         "reprojection_error": error[visible],
         "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)), masks)[found],
-        "joint_acceleration_m_s2": _acceleration(common.numpy(), fps, found),
-        "landmark_acceleration_m_s2": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
+        "joint_acceleration": _acceleration(common.numpy(), fps, found),
+        "landmark_acceleration": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
         "found_share": found,
         "visible_share": visible[found],
     }

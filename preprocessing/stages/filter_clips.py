@@ -18,8 +18,8 @@ CLIP_SCORES = ("short_side", "brightness", "contrast", "motion")
 BODY_SCORES = (
     "reprojection_error",
     "mask_iou",
-    "joint_acceleration_m_s2",
-    "landmark_acceleration_m_s2",
+    "joint_acceleration",
+    "landmark_acceleration",
     "visible_share",
 )
 

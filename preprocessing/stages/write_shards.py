@@ -14,7 +14,7 @@ import webdataset as wds
 from preprocessing.manifest import SPLITS, ManifestRow, sample_hash
 from preprocessing.sample import Sample, encode
 
-SCORES = ("reprojection_error", "mask_iou", "joint_acceleration_m_s2")
+SCORES = ("reprojection_error", "mask_iou", "joint_acceleration")
 
 
 @dataclass
