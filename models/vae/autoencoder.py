@@ -18,6 +18,7 @@ from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, check_num_frames
 from models.vae.decoder import Decoder
 from models.vae.encoder import Encoder
 from models.vae.linear_path import LinearPath, start_at_linear
+from models.vae.stream import Past, Stream
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,37 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: if F is not 1 + 4k, or H or W is not a multiple of 8.
         """
-        num_frames, height, width = video.shape[2:]
-        check_num_frames(num_frames)
+        check_num_frames(video.shape[2])
+        return self._encode(video, None)
+
+    def encode_chunk(self, video: Float[Tensor, "B 3 F H W"], past: Past | None) -> tuple[Gaussian, Past]:
+        """The next latents of a long clip, and what the chunk after this one needs.
+
+        Together the chunks' latents are those of the whole clip. The first chunk (``past`` None) has 1 + 4k frames and
+        gives 1 + k latents, each later one has 4k and gives k.
+
+        Raises:
+            ValueError: for another number of frames, or if H or W is not a multiple of 8.
+        """
+        if past is None:
+            check_num_frames(video.shape[2])
+        elif video.shape[2] == 0 or video.shape[2] % TEMPORAL_FACTOR:
+            raise ValueError(f"a later chunk has a multiple of {TEMPORAL_FACTOR} frames, not {video.shape[2]}")
+        stream = Stream(past)
+        return self._encode(video, stream), stream.past()
+
+    def _encode(self, video: Float[Tensor, "B 3 F H W"], stream: Stream | None) -> Gaussian:
+        height, width = video.shape[3:]
         if height % SPATIAL_FACTOR or width % SPATIAL_FACTOR:
             raise ValueError(
                 f"frames of {height}×{width} pixels: height and width must be multiples of {SPATIAL_FACTOR}; "
                 f"crop or resize them"
             )
         # float32: exp of a bfloat16 log-variance is off by up to 4 %, and so is a KL term computed from it
-        moments = self.encoder(_channels_last(video)).float()
+        moments = self.encoder(_channels_last(video), stream).float()
         mean, logvar = moments.chunk(2, dim=1)
         if self.linear_path is not None:
-            mean = mean + self.linear_path.encode(video).float()
+            mean = mean + self.linear_path.encode(video, stream).float()
         return Gaussian(mean, logvar.clamp(-30, 20))
 
     def decode(self, latents: Float[Tensor, "B c f h w"]) -> Float[Tensor, "B 3 F H W"]:
@@ -133,14 +153,25 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: if the latents have another number of channels than this network.
         """
+        return self._decode(latents, None)
+
+    def decode_chunk(self, latents: Float[Tensor, "B c f h w"], past: Past | None) -> tuple[Tensor, Past]:
+        """The next frames of a long clip, and what the chunk after this one needs; the inverse of ``encode_chunk``.
+
+        The first chunk's f latents give 1 + 4(f − 1) frames, a later one's 4f.
+        """
+        stream = Stream(past)
+        return self._decode(latents, stream), stream.past()
+
+    def _decode(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None) -> Float[Tensor, "B 3 F H W"]:
         if latents.shape[1] != self.config.latent_channels:
             raise ValueError(
                 f"latents have {latents.shape[1]} channels, this autoencoder {self.config.latent_channels}: "
                 f"use the autoencoder that made them"
             )
-        video = self.decoder(_channels_last(latents)).float()
+        video = self.decoder(_channels_last(latents), stream).float()
         if self.linear_path is not None:
-            video = video + self.linear_path.decode(latents).float()
+            video = video + self.linear_path.decode(latents, stream).float()
         return video
 
 

@@ -13,19 +13,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.vae.causal_conv import CausalConv3d
+from models.vae.stream import Stream
 
 
-def patchify(video: Float[Tensor, "B C F H W"], time: int, space: int) -> Float[Tensor, "B Cp f h w"]:
-    """Patches of time × space × space pixels as channels; the first frame fills its patch alone, by repetition."""
-    first = repeat(video[:, :, :1], "B C 1 H W -> B C k H W", k=time - 1)
-    video = torch.cat([first, video], dim=2)
+def patchify(
+    video: Float[Tensor, "B C F H W"], time: int, space: int, stream: Stream | None = None
+) -> Float[Tensor, "B Cp f h w"]:
+    """Patches of time × space × space pixels as channels; a clip's first frame fills its patch alone, by repetition."""
+    if stream is None or stream.first:
+        first = repeat(video[:, :, :1], "B C 1 H W -> B C k H W", k=time - 1)
+        video = torch.cat([first, video], dim=2)
     return rearrange(video, "B C (f k) (h p) (w q) -> B (C k p q) f h w", k=time, p=space, q=space)
 
 
-def unpatchify(x: Float[Tensor, "B Cp f h w"], time: int, space: int) -> Float[Tensor, "B C F H W"]:
-    """The inverse of ``patchify``: of the first patch, the last frame counts."""
+def unpatchify(
+    x: Float[Tensor, "B Cp f h w"], time: int, space: int, stream: Stream | None = None
+) -> Float[Tensor, "B C F H W"]:
+    """The inverse of ``patchify``: of a clip's first patch, the last frame counts."""
     video = rearrange(x, "B (C k p q) f h w -> B C (f k) (h p) (w q)", k=time, p=space, q=space)
-    return video[:, :, time - 1 :]
+    return video[:, :, time - 1 :] if stream is None or stream.first else video
 
 
 class FrameNorm(nn.GroupNorm):
@@ -53,11 +59,21 @@ class ResBlock(nn.Module):
         if in_channels != out_channels:
             self.shortcut = CausalConv3d(in_channels, out_channels, (1, 1, 1), padding=(0, 0, 0, 0))
 
-    def forward(self, x: Float[Tensor, "B c_in F H W"]) -> Float[Tensor, "B c_out F H W"]:
+    def forward(self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None) -> Float[Tensor, "B c_out F H W"]:
         """Same frames and pixels, another width."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(F.silu(self.norm1(x)), stream)
+        h = self.conv2(F.silu(self.norm2(h)), stream)
         return self.shortcut(x) + h
+
+
+class Level(nn.Sequential):
+    """Residual blocks one after the other."""
+
+    def forward(self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None) -> Float[Tensor, "B c_out F H W"]:
+        """Same frames and pixels, another width."""
+        for block in self:
+            x = block(x, stream)
+        return x
 
 
 class FrameAttention(nn.Module):
@@ -86,9 +102,9 @@ class Mid(nn.Module):
         self.attention = FrameAttention(channels, groups)
         self.block2 = ResBlock(channels, channels, groups)
 
-    def forward(self, x: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B C F H W"]:
+    def forward(self, x: Float[Tensor, "B C F H W"], stream: Stream | None = None) -> Float[Tensor, "B C F H W"]:
         """Same shape."""
-        return self.block2(self.attention(self.block1(x)))
+        return self.block2(self.attention(self.block1(x, stream)), stream)
 
 
 class Downsample(nn.Module):
@@ -102,9 +118,11 @@ class Downsample(nn.Module):
         padding = (0, 1, 0, 1) if space_stride == 2 else (1, 1, 1, 1)
         self.conv = CausalConv3d(channels, channels, stride=(time_stride, space_stride, space_stride), padding=padding)
 
-    def forward(self, x: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B C F_out H_out W_out"]:
+    def forward(
+        self, x: Float[Tensor, "B C F H W"], stream: Stream | None = None
+    ) -> Float[Tensor, "B C F_out H_out W_out"]:
         """Fewer frames and pixels, as the strides say."""
-        return self.conv(x)
+        return self.conv(x, stream)
 
 
 class Upsample(nn.Module):
@@ -119,6 +137,11 @@ class Upsample(nn.Module):
         self.dropped_frames = time_stride - 1
         self.conv = CausalConv3d(channels, channels)
 
-    def forward(self, x: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B C F_out H_out W_out"]:
+    def forward(
+        self, x: Float[Tensor, "B C F H W"], stream: Stream | None = None
+    ) -> Float[Tensor, "B C F_out H_out W_out"]:
         """More frames and pixels, as the strides say."""
-        return self.conv(F.interpolate(x, scale_factor=self.scale, mode="nearest")[:, :, self.dropped_frames :])
+        x = F.interpolate(x, scale_factor=self.scale, mode="nearest")
+        if stream is None or stream.first:
+            x = x[:, :, self.dropped_frames :]
+        return self.conv(x, stream)

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.vae.stream import Stream
+
 
 class CausalConv3d(nn.Conv3d):
     """A convolution over frames and pixels, padded in time on the past side only.
@@ -40,10 +42,14 @@ class CausalConv3d(nn.Conv3d):
         self.frame_padding = (0, 0, 0, 0) if symmetric else padding
         self.past_frames = kernel_size[0] - 1
 
-    def forward(self, x: Float[Tensor, "B c_in F H W"]) -> Float[Tensor, "B c_out F_out H_out W_out"]:
-        """Pad the past, then convolve."""
-        if self.past_frames:
+    def forward(
+        self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None
+    ) -> Float[Tensor, "B c_out F_out H_out W_out"]:
+        """Put the past before the frames, then convolve."""
+        if self.past_frames and (stream is None or stream.first):
             x = F.pad(x, (0, 0, 0, 0, self.past_frames, 0), mode="replicate")
+        if self.past_frames and stream is not None:
+            x = stream.extend(self, x, self.past_frames + 1 - self.stride[0])
         if any(self.frame_padding):
             x = F.pad(x, self.frame_padding)
         return super().forward(x)

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.vae.blocks import FrameNorm, Mid, ResBlock, Upsample, unpatchify
+from models.vae.blocks import FrameNorm, Level, Mid, ResBlock, Upsample, unpatchify
 from models.vae.causal_conv import CausalConv3d
+from models.vae.stream import Stream
 
 if TYPE_CHECKING:
     from models.vae.autoencoder import VAEConfig
@@ -32,15 +33,15 @@ class Decoder(nn.Module):
             for _ in range(config.decoder_blocks):
                 blocks.append(ResBlock(width, next_width, groups))
                 width = next_width
-            self.levels.append(nn.Sequential(*blocks))
+            self.levels.append(Level(*blocks))
             if level < len(widths) - 1:
                 self.ups.append(Upsample(width, time_strides[level], space_strides[level]))
         self.norm_out = FrameNorm(groups, width)
         self.conv_out = CausalConv3d(width, config.patch_values)
 
-    def forward(self, latents: Float[Tensor, "B c f h w"]) -> Float[Tensor, "B 3 F H W"]:
-        """Any number of latents gives 1 + 4(f − 1) frames."""
-        x = self.levels[0](self.mid(self.conv_in(latents)))
-        for up, blocks in zip(self.ups, self.levels[1:], strict=True):
-            x = blocks(up(x))
-        return unpatchify(self.conv_out(F.silu(self.norm_out(x))), *self.patch)
+    def forward(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None = None) -> Float[Tensor, "B 3 F H W"]:
+        """Any number of latents gives 1 + 4(f − 1) frames; a later chunk's gives 4f."""
+        x = self.levels[0](self.mid(self.conv_in(latents, stream), stream), stream)
+        for up, level in zip(self.ups, self.levels[1:], strict=True):
+            x = level(up(x, stream), stream)
+        return unpatchify(self.conv_out(F.silu(self.norm_out(x)), stream), *self.patch, stream)

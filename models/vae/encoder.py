@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.vae.blocks import Downsample, FrameNorm, Mid, ResBlock, patchify
+from models.vae.blocks import Downsample, FrameNorm, Level, Mid, ResBlock, patchify
 from models.vae.causal_conv import CausalConv3d
+from models.vae.stream import Stream
 
 if TYPE_CHECKING:
     from models.vae.autoencoder import VAEConfig
@@ -30,17 +31,19 @@ class Encoder(nn.Module):
             for _ in range(config.encoder_blocks):
                 blocks.append(ResBlock(width, next_width, groups))
                 width = next_width
-            self.levels.append(nn.Sequential(*blocks))
+            self.levels.append(Level(*blocks))
             if level < len(widths) - 1:
                 self.downs.append(Downsample(width, config.time_strides[level], config.space_strides[level]))
         self.mid = Mid(width, groups)
         self.norm_out = FrameNorm(groups, width)
         self.conv_out = CausalConv3d(width, 2 * config.latent_channels)
 
-    def forward(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B moments f h w"]:
+    def forward(
+        self, video: Float[Tensor, "B 3 F H W"], stream: Stream | None = None
+    ) -> Float[Tensor, "B moments f h w"]:
         """Mean and log-variance stacked along the channels."""
-        x = self.conv_in(patchify(video, *self.patch))
-        x = self.levels[0](x)
-        for down, blocks in zip(self.downs, self.levels[1:], strict=True):
-            x = blocks(down(x))
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        x = self.conv_in(patchify(video, *self.patch, stream), stream)
+        x = self.levels[0](x, stream)
+        for down, level in zip(self.downs, self.levels[1:], strict=True):
+            x = level(down(x, stream), stream)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x, stream))), stream)
