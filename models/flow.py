@@ -25,20 +25,20 @@ def _like(t: Float[Tensor, " B"], x: Tensor) -> Tensor:
 
 
 def interpolate(
-    x0: Float[Tensor, "B *rest"], noise: Float[Tensor, "B *rest"], t: Float[Tensor, " B"]
-) -> Float[Tensor, "B *rest"]:
+    x0: Float[Tensor, " B *rest"], noise: Float[Tensor, " B *rest"], t: Float[Tensor, " B"]
+) -> Float[Tensor, " B *rest"]:
     """x_t = (1 - t) x0 + t ε."""
     return torch.lerp(x0, noise, _like(t, x0))
 
 
-def velocity(x0: Float[Tensor, "B *rest"], noise: Float[Tensor, "B *rest"]) -> Float[Tensor, "B *rest"]:
+def velocity(x0: Float[Tensor, " B *rest"], noise: Float[Tensor, " B *rest"]) -> Float[Tensor, " B *rest"]:
     """v = x0 - ε."""
     return x0 - noise
 
 
 def data_from_velocity(
-    x_t: Float[Tensor, "B *rest"], v: Float[Tensor, "B *rest"], t: Float[Tensor, " B"]
-) -> Float[Tensor, "B *rest"]:
+    x_t: Float[Tensor, " B *rest"], v: Float[Tensor, " B *rest"], t: Float[Tensor, " B"]
+) -> Float[Tensor, " B *rest"]:
     """The x0 that ``v`` points at: x0 = x_t + t v."""
     return x_t + _like(t, x_t) * v
 
@@ -75,7 +75,7 @@ def guide(v: Velocity, v_uncond: Velocity, scale: float) -> Velocity:
     return guided
 
 
-def euler(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
+def euler(v: Velocity, noise: Float[Tensor, " B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
     """First-order steps along ``times``; yields x after each, the last being x0.
 
     dx/dt = ε - x0 = -v, so a step from t to t' < t adds (t - t') v.
@@ -86,7 +86,7 @@ def euler(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " t
         yield x
 
 
-def midpoint(v: Velocity, noise: Float[Tensor, "B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
+def midpoint(v: Velocity, noise: Float[Tensor, " B *rest"], times: Float[Tensor, " times"]) -> Iterator[Tensor]:
     """Second-order steps (explicit midpoint, two evaluations each); yields x after each step."""
     x = noise
     for t, t_next in zip(times[:-1], times[1:], strict=True):

@@ -144,7 +144,7 @@ def real(
     out: str = "outputs/demo-real",
     workers: int = 2,
     seed: int = 0,
-    vae_steps: int = 200,
+    vae_steps: int = 150,
     dit_steps: int = 400,
 ) -> None:
     """The path on real videos, from the networks that ``synthetic`` fitted.

@@ -135,9 +135,12 @@ def evaluate_vae(
     truths = ClipDataset(Shards(shards, split), num_frames, size, Surface(0, "open", max_people))
 
     @torch.inference_mode()
+    def through(video: Float[Tensor, "1 3 F H W"]) -> Float[Tensor, "1 3 F H W"]:
+        return network.decode(network.encode(video.to(where)).mean).cpu()
+
     def pairs() -> Iterator[Pair]:
         for truth in DataLoader(truths, batch_size=None):
-            yield Pair(truth, network.decode(network.encode(truth.video.to(where)).mean).cpu())
+            yield Pair(truth, through(truth.video), through(truth.background) if truth.has_background else None)
 
     settings = {"program": "vae", "vae": vae, "shards": str(shards), "split": split, "size": str(tuple(size))}
     evaluate(pairs(), len(truths), out, samples, settings)

@@ -216,13 +216,14 @@ class _Task:
 
 
 def _serve(connection: Connection) -> None:
-    function: Callable[[Any], Any]
+    function: Callable[[Any], Any] | None = None
     while True:
         try:
             message = connection.recv()
         except (EOFError, KeyboardInterrupt):
             return
         if isinstance(message, _Task):
+            assert function is not None, "an item came before its stage"
             connection.send(_attempt(function, message.item))
             continue
         try:

@@ -5,7 +5,7 @@ import torch
 
 from models.body import BodyModel, SurfacePoints
 from models.geometry import invert_rigid, plucker_rays, project
-from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample import Bodies, Cameras, Sample, decode, encode
 from preprocessing.synthetic.appearance import sample_outfit
 from preprocessing.synthetic.cameras import directions, eyes
 from preprocessing.synthetic.clip import ClipSettings, synthesize
