@@ -125,11 +125,21 @@ def write_manifest(folder: Path, rows: list[ManifestRow], job: str) -> None:
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
-    """All rows. Raises ``ManifestError`` if the folder has no manifest, which means that it is not complete."""
+    """All rows.
+
+    Raises:
+        ManifestError: if the folder has no manifest, which means that it is not complete, or one of another version.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise ManifestError(f"{folder} has no {MANIFEST}: not a folder of shards, or one whose preparation did not end")
-    return [ManifestRow(**row) for row in pq.read_table(path).to_pylist()]
+    table = pq.read_table(path)
+    if set(table.column_names) != set(SCHEMA.names):
+        differing = ", ".join(sorted(set(table.column_names) ^ set(SCHEMA.names)))
+        raise ManifestError(
+            f"{path} was written by another version (columns {differing} differ): make the shards again"
+        )
+    return [ManifestRow(**row) for row in table.to_pylist()]
 
 
 def read_job(folder: Path) -> str | None:

@@ -5,9 +5,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from preprocessing.manifest import (
+    MANIFEST,
     ManifestError,
     Reject,
     read_job,
@@ -91,3 +93,11 @@ def test_splits_keep_to_their_shares_and_to_the_source() -> None:
         split_of("0", {"train": 0.7, "val": 0.2, "test": 0.2})
     with pytest.raises(ValueError, match="train, val, test"):
         split_of("0", {"train": 1.0})
+
+
+def test_a_manifest_of_another_version_is_refused(shards: Path) -> None:
+    path = shards / MANIFEST
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns(["jerk" if n == "joint_acceleration" else n for n in table.column_names]), path)
+    with pytest.raises(ManifestError, match="jerk, joint_acceleration differ"):
+        read_manifest(shards)
