@@ -27,6 +27,7 @@ from models.body import load_body
 from pipelines import cache_latents, evaluate, fit_dit, fit_vae, generate, prepare, synthesize
 from pipelines.cli import run
 from pipelines.panels import contact_sheet
+from preprocessing.manifest import ManifestRow, read_manifest
 from preprocessing.sample import Sample, decode
 from preprocessing.synthetic.render import render_bodies
 from preprocessing.video import decode_frames
@@ -182,13 +183,19 @@ def real(
         *("--model.init_from", fitted / "dit" / "last.ckpt", "--data.latents", latents),
         *("--data.vae", vae / "last.ckpt", "--checkpoint.dirpath", dit, *_limit(dit_steps)),
     )
-    clips = Shards(str(shards), "train").rows
-    person, motion = (f"{shards}#{row.key}" for row in (clips[0], clips[-1]))
+    person, motion = (f"{shards}#{row.key}" for row in _best_source(read_manifest(shards)))
     step(
         *("generate", "clip", "--reference", person, "--motion", motion, "--out", folder / "generated.mp4"),
         *("--checkpoint", dit / "last.ckpt", "--vae", vae / "last.ckpt", "--precision", "bf16"),
         *("--steps", SAMPLING_STEPS, "--guidance", GUIDANCE),
     )
+
+
+def _best_source(rows: list[ManifestRow]) -> tuple[ManifestRow, ManifestRow]:
+    """First and last clip of the video whose bodies fit their masks best: one person, early and late."""
+    sources = {name: [row for row in rows if row.source == name] for name in {row.source for row in rows}}
+    best = max(sources.values(), key=lambda clips: np.mean([row.mask_iou or 0.0 for row in clips]))
+    return best[0], best[-1]
 
 
 def _limit(steps: int | None) -> list[str | int]:
