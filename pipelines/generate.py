@@ -212,7 +212,7 @@ def split(
         latents: one latent folder, or several.
         out: folder for the clips.
         split: train, val or test.
-        shuffle_motion: drive each clip by the motion of the next one, moved to where its own begins. A model that
+        shuffle_motion: drive each clip by the motion of another one, moved to where its own begins. A model that
             heeds its motion must then do worse against the true clips.
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
@@ -243,11 +243,16 @@ def split(
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:
-    """Each clip's bodies replaced by the next clip's, moved so that both begin around the same place."""
+    """Each clip's bodies replaced by those of the clip before it, moved so that both begin around the same place.
+
+    Raises:
+        ValueError: for a batch of one clip, which has no other motion to take.
+    """
+    if len(body.points) < 2:
+        raise ValueError("shuffle_motion needs two clips in every batch: choose another batch_size")
     points, rest = body.points.roll(1, dims=0), body.rest_points.roll(1, dims=0)
-    start = lambda p: p[:, :, 0].mean(dim=2)  # noqa: E731
-    shift = repeat(start(body.points) - start(points), "B P xyz -> B P 1 1 xyz")
-    return replace(body, points=points + shift, rest_points=rest)
+    shift = body.points[:, :, 0].mean(dim=2) - points[:, :, 0].mean(dim=2)
+    return replace(body, points=points + repeat(shift, "B P xyz -> B P 1 1 xyz"), rest_points=rest)
 
 
 if __name__ == "__main__":
