@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import decord
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
 CRF = 16
@@ -79,9 +79,10 @@ def encode_frames(frames: FrameArray, fps: float, crf: int = CRF) -> bytes:
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # 16…235, as players assume
+        to_yuv = VideoReformatter()  # one for all frames: it keeps swscale's tables
         for rgb in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+            frame = to_yuv.reformat(frame, format="yuv420p", dst_colorspace=1, dst_color_range=1)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return buffer.getvalue()

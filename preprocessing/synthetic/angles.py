@@ -51,8 +51,14 @@ def _chain(*turns: Quaternion) -> Quaternion:
     for turn in turns[1:]:
         w, v, tw, tv = product[:, :1], product[:, 1:], turn[:, :1], turn[:, 1:]
         scalar = w * tw - (v * tv).sum(-1, keepdims=True)
-        product = np.concatenate([scalar, w * tv + tw * v + np.cross(v, tv)], axis=-1)
+        product = np.concatenate([scalar, w * tv + tw * v + cross(v, tv)], axis=-1)
     return product
+
+
+def cross(a: Float[np.ndarray, "F 3"], b: Float[np.ndarray, "#F 3"]) -> Float[np.ndarray, "F 3"]:
+    """The cross product; of a few rows, ten times as fast as numpy's, which is made for any axes."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
 
 
 def _axis_angle(quaternion: Quaternion) -> Float[np.ndarray, "F 3"]:

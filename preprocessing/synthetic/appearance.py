@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from models.body import JOINT_NAMES, BodyModel
 from preprocessing.synthetic.world import RGB, hsv
@@ -23,8 +23,12 @@ SKIN_TONES = ("#f6d3b8", "#e8b48f", "#c98e63", "#9c6540", "#6b4128", "#4a2c1c")
 HAIR_TONES = ("#17120f", "#3a2417", "#6b4423", "#b5833f", "#d9bf77", "#8a8a88", "#8c2f18")
 
 
-def _parts(*names: str) -> list[int]:
-    return [j for j, name in enumerate(JOINT_NAMES) if name.removeprefix("left_").removeprefix("right_") in names]
+def _is_part(*names: str) -> Bool[np.ndarray, "24"]:
+    return np.array([name.removeprefix("left_").removeprefix("right_") in names for name in JOINT_NAMES])
+
+
+_IS_PART = {"arm": _is_part(*ARMS), "leg": _is_part(*LEGS), "head": _is_part("head"), "neck": _is_part("neck")}
+"""For each joint, whether what moves with it belongs to the part."""
 
 
 def _from_hex(code: str) -> RGB:
@@ -86,45 +90,54 @@ class Outfit:
         along_arm = (np.abs(x) - shoulder[0]) / (wrist[0] - shoulder[0])
         along_leg = (hip[1] - y) / (hip[1] - ankle[1])
         waist = measures.of("spine1")[1]
-        arm, leg = np.isin(part, _parts(*ARMS)), np.isin(part, _parts(*LEGS))
-        head = np.isin(part, _parts("head"))
-        bare = head | np.isin(part, _parts("neck")) | (arm & (along_arm > self.sleeve))
+        arm, leg, head, neck = (_IS_PART[name][part] for name in ("arm", "leg", "head", "neck"))
+        bare = head | neck | (arm & (along_arm > self.sleeve))
         below = ~arm & (y < waist)
-        colour = self._shirt(x, y, arm)
-        colour[below] = self.trousers
-        colour[~arm & (np.abs(y - waist) < 0.02)] = self.belt
-        colour[bare | (leg & (along_leg > self.trouser_leg))] = self.skin
-        colour[leg & (y < ankle[1])] = self.shoes
+        dye = self._shirt(x, y, arm)
+        dye[below] = _TROUSERS
+        dye[~arm & (np.abs(y - waist) < 0.02)] = _BELT
+        dye[bare | (leg & (along_leg > self.trouser_leg))] = _SKIN
+        dye[leg & (y < ankle[1])] = _SHOES
         front = ~arm & ~bare & ~below & (z > measures.of("spine2")[2])
         chest = measures.of("spine3")[1] + 0.07
         if self.badge:
-            colour[front & (np.hypot(x, y - chest) < 0.085)] = self.belt
+            dye[front & (np.hypot(x, y - chest) < 0.085)] = _BELT
         else:
-            colour[front & (np.abs(x) < 0.022)] = self.belt
-        colour[head] = self._head((points[head] - measures.head[0]) / measures.head[1])
-        return colour
+            dye[front & (np.abs(x) < 0.022)] = _BELT
+        dye[head] = self._head((points[head] - measures.head[0]) / measures.head[1])
+        return self._dyes().take(dye, axis=0)
+
+    def _dyes(self) -> Float[np.ndarray, "dyes 3"]:
+        lips = self.skin * np.array([0.75, 0.3, 0.3], np.float32)
+        eyes = np.full(3, 0.08, np.float32)
+        return np.stack([*self.shirt, self.trousers, self.shoes, self.belt, self.skin, self.hair, eyes, lips])
 
     def _shirt(
-        self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], arm: np.ndarray
-    ) -> Float[np.ndarray, "n 3"]:
+        self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], arm: Bool[np.ndarray, " n"]
+    ) -> Int[np.ndarray, " n"]:
+        """Which of the shirt's two colours; they are the first of the dyes."""
         down, across = np.where(arm, np.abs(x), y) / self.pattern_m, np.where(arm, y, x) / self.pattern_m
         hoops, stripes = np.floor(down) % 2, np.floor(across) % 2
         second = {"hoops": hoops, "stripes": stripes, "checks": (hoops + stripes) % 2}.get(self.pattern, 0 * hoops)
-        return np.where(second[:, None] > 0, self.shirt[1], self.shirt[0]).astype(np.float32)
+        return (second > 0).astype(int)
 
-    def _head(self, at: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    def _head(self, at: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
         """Face and hair; ``at`` is in [-1, 1] over the head's box. Features are large, to be seen in small clips."""
         x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]
-        colour = np.tile(self.skin, (len(at), 1))
+        dye = np.full(len(at), _SKIN)
         face = z > 0.35
         eyes = face & (np.hypot((x - 0.42) / 0.2, (y - 0.12) / 0.1) < 1)
         brows = face & (np.abs(x - 0.42) < 0.26) & (np.abs(y - 0.32) < 0.05)
         mouth = face & (np.hypot(x / 0.36, (y + 0.5) / 0.09) < 1)
-        colour[eyes] = 0.08
-        colour[mouth] = self.skin * np.array([0.75, 0.3, 0.3], np.float32)
+        dye[eyes] = _EYES
+        dye[mouth] = _LIPS
         hair = (y > 0.58 + 0.15 * z) | ((z < 0.05) & (y > (-1.0 if self.long_hair else -0.25)))
-        colour[brows | hair] = self.hair
-        return colour
+        dye[brows | hair] = _HAIR
+        return dye
+
+
+_TROUSERS, _SHOES, _BELT, _SKIN, _HAIR, _EYES, _LIPS = range(2, 9)
+"""Rows of ``Outfit._dyes`` after the shirt's two: points are painted with numbers, which become colours once."""
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:

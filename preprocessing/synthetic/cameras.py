@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from models.geometry import project
 from preprocessing.sample import Cameras
+from preprocessing.synthetic.angles import cross
 
 MOVES = ("orbit", "dolly", "pan", "handheld")
 """Kinds of moving camera; ``static`` is the one more."""
@@ -42,9 +43,9 @@ def look_at(eye: Float[np.ndarray, "F 3"], target: Float[np.ndarray, "F 3"]) -> 
     """``world_to_camera`` (OpenCV axes) of upright cameras at ``eye`` that look at ``target``."""
     forward = target - eye
     forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
+    right = cross(forward, np.array([[0.0, 1.0, 0.0]]))
     right = right / np.linalg.norm(right, axis=-1, keepdims=True)
-    rotation = np.stack([right, np.cross(forward, right), forward], axis=1)
+    rotation = np.stack([right, cross(forward, right), forward], axis=1)
     matrix = np.tile(np.eye(4), (len(eye), 1, 1))
     matrix[:, :3, :3], matrix[:, :3, 3] = rotation, -np.einsum("fij,fj->fi", rotation, eye)
     return matrix
@@ -117,7 +118,7 @@ def place(shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[in
     """
     if not 0 < share < 1:
         raise ValueError(f"the body's share of the picture's height lies between 0 and 1, not {share}")
-    some = torch.as_tensor(vertices[:, :: max(1, vertices.shape[1] // 1000)])
+    some = torch.as_tensor(vertices[:, :: max(1, vertices.shape[1] // 1000)]).contiguous()
     near, far = 0.5, 60.0
     for _ in range(14):  # bisection, to about 4 mm
         middle = (near + far) / 2
@@ -133,19 +134,16 @@ def eyes(cameras: Cameras) -> Float[np.ndarray, "F 3"]:
 
 
 def directions(cameras: Cameras, frame: int, image_size: tuple[int, int], supersample: int) -> Float[np.ndarray, "n 3"]:
-    """Unit world directions through the middle of each of the ``supersample``² parts of every pixel, row by row."""
+    """Unit world directions through the middle of each of the ``supersample``² parts of every pixel.
+
+    The first part of all pixels comes first, row by row, then the second part: so a pixel's mean adds whole pictures.
+    In memory x, y and z are three long rows (the result is a transposed view).
+    """
     height, width = image_size
-    y, x = np.meshgrid(
-        (np.arange(height * supersample, dtype=np.float32) + 0.5) / supersample,
-        (np.arange(width * supersample, dtype=np.float32) + 0.5) / supersample,
-        indexing="ij",
-    )
+    parts = (np.arange(supersample, dtype=np.float32) + 0.5) / supersample
+    grid = np.ones((3, supersample, supersample, height, width), np.float32)
+    grid[0] = np.arange(width, dtype=np.float32) + parts[None, :, None, None]
+    grid[1] = np.arange(height, dtype=np.float32)[:, None] + parts[:, None, None, None]
     to_world = cameras.world_to_camera[frame, :3, :3].T @ np.linalg.inv(cameras.intrinsics[frame])
-    rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ to_world.T
-    return rays / np.sqrt((rays * rays).sum(-1, keepdims=True))
-
-
-def to_pixels(cameras: Cameras, frame: int, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
-    """Pixels of world points in one frame, by the project's one projection."""
-    intrinsics, world_to_camera = (torch.as_tensor(m[frame]) for m in (cameras.intrinsics, cameras.world_to_camera))
-    return project(torch.as_tensor(points), intrinsics, world_to_camera)[0].numpy()
+    rays = to_world @ grid.reshape(3, -1)
+    return (rays / np.sqrt((rays * rays).sum(axis=0))).T

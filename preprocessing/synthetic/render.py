@@ -15,12 +15,13 @@ import torch
 from einops import rearrange
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from models.body import BodyModel
+from models.geometry import project
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.synthetic.appearance import Outfit, measure
-from preprocessing.synthetic.cameras import directions, eyes, to_pixels
+from preprocessing.synthetic.cameras import directions, eyes
 from preprocessing.synthetic.world import World, hsv
 
 Point = Float[np.ndarray, "3"]
@@ -52,14 +53,23 @@ class Hits:
 
 
 class Tracer:
-    """The people of one frame in Embree's acceleration structure."""
+    """The people of one frame in Embree's acceleration structure.
 
-    def __init__(self, vertices: Float[np.ndarray, "P V 3"], faces: Int[np.ndarray, "T 3"]) -> None:
+    ``rows`` are those of ``index_rows`` for at least as many people: given, where there are many frames to trace.
+    """
+
+    def __init__(
+        self,
+        vertices: Float[np.ndarray, "P V 3"],
+        faces: Int[np.ndarray, "T 3"],
+        rows: Shaped[np.ndarray, " R"] | None = None,
+    ) -> None:
         self.faces = faces
         self.scene = EmbreeScene()
-        each = np.arange(len(vertices), dtype=np.int32)[:, None, None] * vertices.shape[1]
-        everyone = np.ascontiguousarray(rearrange(vertices, "P V c -> (P V) c"), np.float32)
-        TriangleMesh(self.scene, everyone, rearrange(faces[None] + each, "P T k -> (P T) k").astype(np.int32))
+        if rows is None:
+            rows = index_rows(faces, *vertices.shape[:2])
+        everyone = rearrange(vertices, "P V c -> (P V) c").astype(np.float64)  # see index_rows; nothing is rounded
+        TriangleMesh(self.scene, everyone, rows[: len(vertices) * len(faces)])
 
     def trace(self, origin: Point, rays: Points) -> Hits:
         """Nearest hits of unit rays that start at one point."""
@@ -75,13 +85,27 @@ class Tracer:
         return self.scene.run(points.astype(np.float32), rays, query="OCCLUDED") < 0
 
 
+def index_rows(faces: Int[np.ndarray, "T 3"], num_people: int, num_vertices: int) -> Shaped[np.ndarray, " R"]:
+    """The triangles of all people, each a tuple.
+
+    Embreex reads one number at a time, which takes three times as long from a row of an array (and longer from float32
+    than from float64, which is Python's own).
+    """
+    each = np.arange(num_people)[:, None, None] * num_vertices
+    corners = rearrange(faces[None] + each, "P T k -> k (P T)")
+    return np.fromiter(zip(*corners.tolist(), strict=True), object, corners.shape[1])
+
+
 def vertex_normals(vertices: Float[np.ndarray, "*b V 3"], faces: Int[np.ndarray, "T 3"]) -> Float[np.ndarray, "*b V 3"]:
     """Unit normals of the vertices: the mean of their triangles' normals, weighted by area."""
-    corners = torch.as_tensor(vertices)[..., torch.as_tensor(faces), :]
-    flat = torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
-    normals = torch.zeros(vertices.shape)
-    for corner in range(3):
-        normals.index_add_(-2, torch.as_tensor(faces[:, corner]), flat)
+    index = torch.as_tensor(faces)
+    points = rearrange(torch.as_tensor(vertices), "... V c -> V (...) c")  # rows that hold a vertex of all frames
+    first, second, third = (points.flatten(1).index_select(0, corner).view(-1, *points.shape[1:]) for corner in index.T)
+    flat = torch.linalg.cross(second - first, third - first)
+    normals = torch.zeros_like(points)
+    for corner in index.T:
+        normals.index_add_(0, corner, flat)
+    normals = normals.transpose(0, 1).contiguous().view(vertices.shape)
     return torch.nn.functional.normalize(normals, dim=-1).numpy()
 
 
@@ -105,44 +129,66 @@ class Rendering:
     masks: Bool[np.ndarray, "P F H W"]
 
 
+@dataclass(frozen=True)
+class View:
+    """What a camera sees with nobody there; rays in the order of ``directions``."""
+
+    origin: Point
+    rays: Points
+    colours: Float[np.ndarray, "3 n"]
+    picture: UInt8[np.ndarray, "H W 3"]
+    ground: Int[np.ndarray, " m"]
+    """The rays that meet the ground."""
+    ground_points: Float[np.ndarray, "3 m"]
+
+
 def render_clip(body: BodyModel, scene: Scene, image_size: tuple[int, int], supersample: int = 2) -> Rendering:
     """The clip of a scene; ``image_size`` is (H, W) in pixels."""
-    faces, rest = body.faces.numpy().astype(np.int32), body.rest_vertices.numpy()
-    part, measures, light = body.vertex_part.numpy(), measure(body), scene.world.light
-    normals = vertex_normals(scene.vertices, faces)
-    view: tuple[np.ndarray, ...] = ()
-    frames = []
+    num_frames, num_people, num_vertices = scene.vertices.shape[:3]
+    faces, light = body.faces.numpy().astype(np.int32), scene.world.light.direction
+    rows, normals = index_rows(faces, num_people, num_vertices), vertex_normals(scene.vertices, faces)
+    around = _around_people(scene.cameras, scene.vertices, image_size)
+    video, background = (np.empty((num_frames, *image_size, 3), np.uint8) for _ in range(2))
+    masks = np.empty((num_people, num_frames, *image_size), bool)
+    view: View | None = None
     for frame, origin in enumerate(eyes(scene.cameras)):
-        if frame == 0 or not _same_view(scene.cameras, frame):
-            rays = directions(scene.cameras, frame, image_size, supersample)
-            view = rays, *scene.world.see(origin, rays)
-        rays, empty, to_ground = view
+        if view is None or not _same_view(scene.cameras, frame):
+            view = _look(scene.world, origin, directions(scene.cameras, frame, image_size, supersample), image_size)
         people = scene.vertices[frame]
-        tracer = Tracer(people, faces)
-        near = _near_people(scene.cameras, frame, people, image_size, supersample)
-        hits = tracer.trace(origin, rays[near])
+        tracer = Tracer(people, faces, rows)
+        near = _rays_in(around[frame], image_size, supersample)
+        hits = tracer.trace(origin, view.rays[near])
         ray = near[hits.ray]
+        seen = view.colours.copy()
+        shadow = _shadowed_ground(tracer, people, view, light)
+        seen[:, shadow] *= scene.world.ground_light(lit=False) / scene.world.ground_light(lit=True)
+        seen[:, ray] = _colour_people(body, scene, tracer, hits, normals[frame], view, ray).T
+        video[frame], background[frame] = _to_picture(seen, image_size), view.picture
+        masks[:, frame] = _coverage(ray, hits.person, num_people, image_size, supersample)
+    return Rendering(video, background, masks)
 
-        albedo = np.empty((len(ray), 3), np.float32)
-        at_rest = hits.interpolate(rest[hits.corners])
-        for person, outfit in enumerate(scene.outfits):
-            theirs = hits.person == person
-            albedo[theirs] = outfit.colour(at_rest[theirs], part[hits.nearest_vertex[theirs]], measures)
-        normal = hits.interpolate(normals[frame][hits.person[:, None], hits.corners])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        surface = origin + hits.distance_m[:, None] * rays[ray] + OFF_SURFACE_M * normal
 
-        seen = empty.copy()
-        to_ground = to_ground.copy()
-        to_ground[ray] = np.inf  # the person hides it
-        shadow = _shadowed_ground(tracer, people, origin, rays, to_ground, light.direction)
-        seen[shadow] *= scene.world.ground_light(lit=False) / scene.world.ground_light(lit=True)
-        seen[ray] = albedo * light.shade(normal, tracer.in_light(surface, light.direction))
+def _look(world: World, origin: Point, rays: Points, image_size: tuple[int, int]) -> View:
+    colours, ground, ground_points = world.see(origin, rays.T)
+    return View(origin, rays, colours, _to_picture(colours, image_size), ground, ground_points)
 
-        pictures = (_to_pixels(x, image_size, supersample) for x in (seen, empty))
-        frames.append((*pictures, _coverage(ray, hits.person, len(people), image_size, supersample)))
-    video, background, masks = (np.stack(pictures) for pictures in zip(*frames, strict=True))
-    return Rendering(_to_bytes(video), _to_bytes(background), rearrange(masks, "F P H W -> P F H W"))
+
+def _colour_people(
+    body: BodyModel, scene: Scene, tracer: Tracer, hits: Hits, normals: Float[np.ndarray, "P V 3"], view: View,
+    ray: Int[np.ndarray, " n"],
+) -> Points:  # fmt: skip
+    """Colours of the places that were hit, in light or shadow; ``ray`` says by which rays of the view."""
+    rest, part, light = body.rest_vertices.numpy(), body.vertex_part.numpy(), scene.world.light
+    albedo = np.empty((len(ray), 3), np.float32)
+    at_rest = hits.interpolate(rest.take(hits.corners, axis=0))
+    for person, outfit in enumerate(scene.outfits):
+        theirs = hits.person == person
+        albedo[theirs] = outfit.colour(at_rest[theirs], part[hits.nearest_vertex[theirs]], measure(body))
+    corners = hits.person[:, None] * len(rest) + hits.corners
+    normal = hits.interpolate(rearrange(normals, "P V c -> (P V) c").take(corners, axis=0))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    surface = view.origin + hits.distance_m[:, None] * view.rays[ray] + OFF_SURFACE_M * normal
+    return albedo * light.shade(normal, tracer.in_light(surface, light.direction))
 
 
 def render_bodies(
@@ -156,6 +202,7 @@ def render_bodies(
     tint = np.stack([hsv(0.61803 * joint, 0.25, 0.95) for joint in range(len(body.parents))])
     vertices = posed_vertices(body, bodies)
     num_people, num_frames = bodies.valid.shape
+    rows = index_rows(faces, num_people, vertices.shape[2])
     pictures = np.full((num_frames, *image_size, 3), 255, np.uint8)
     masks = np.zeros((num_people, num_frames, *image_size), bool)
     for frame, origin in enumerate(eyes(cameras)):
@@ -164,14 +211,16 @@ def render_bodies(
             continue
         people = vertices[frame, present]
         rays = directions(cameras, frame, image_size, supersample)
-        near = _near_people(cameras, frame, people, image_size, supersample)
-        hits = Tracer(people, faces).trace(origin, rays[near])
+        now = Cameras(cameras.intrinsics[frame, None], cameras.world_to_camera[frame, None])
+        around = _around_people(now, people[None], image_size)[0]
+        near = _rays_in(around, image_size, supersample)
+        hits = Tracer(people, faces, rows).trace(origin, rays[near])
         ray = near[hits.ray]
         normal = hits.interpolate(vertex_normals(people, faces)[hits.person[:, None], hits.corners])
         facing = np.abs((normal * rays[ray]).sum(axis=1, keepdims=True))
         seen = np.ones_like(rays)
         seen[ray] = tint[part[hits.nearest_vertex]] * (0.3 + 0.7 * facing)
-        pictures[frame] = _to_bytes(_to_pixels(seen, image_size, supersample))
+        pictures[frame] = _to_picture(seen.T, image_size)
         masks[present, frame] = _coverage(ray, hits.person, len(present), image_size, supersample)
     return pictures, masks
 
@@ -196,28 +245,37 @@ def _same_view(cameras: Cameras, frame: int) -> bool:
     return all(np.array_equal(*matrices[both]) for matrices in (cameras.world_to_camera, cameras.intrinsics))
 
 
-def _near_people(
-    cameras: Cameras, frame: int, people: Float[np.ndarray, "P V 3"], image_size: tuple[int, int], supersample: int
-) -> Int[np.ndarray, " n"]:
-    """Indices of the rays inside the rectangle round the people in the picture."""
-    pixels = supersample * to_pixels(cameras, frame, rearrange(people, "P V c -> (P V) c"))
-    shape = supersample * np.array(image_size)
-    low = np.clip(np.floor(pixels.min(axis=0))[::-1].astype(int) - 1, 0, shape)
-    high = np.clip(np.ceil(pixels.max(axis=0))[::-1].astype(int) + 1, 0, shape)
-    return np.arange(shape.prod()).reshape(shape)[low[0] : high[0], low[1] : high[1]].ravel()
+def _around_people(
+    cameras: Cameras, vertices: Float[np.ndarray, "F P V 3"], image_size: tuple[int, int]
+) -> Int[np.ndarray, "F 2 2"]:
+    """Of each frame, first and last row and column (exclusive) of a rectangle round the people, with a pixel's margin.
+
+    Whoever hits a ray lies inside it, so its exact size changes nothing in the picture.
+    """
+    points = torch.as_tensor(rearrange(vertices, "F P V c -> F (P V) c"))
+    pixels, _ = project(points, torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera))
+    rows_columns = rearrange(pixels.flip(-1), "F N c -> F c N").contiguous()
+    low, high = rows_columns.amin(dim=-1).floor() - 1, rows_columns.amax(dim=-1).ceil() + 1
+    return np.clip(torch.stack([low, high], dim=1).numpy(), 0, image_size).astype(int)
+
+
+def _rays_in(rectangle: Int[np.ndarray, "2 2"], image_size: tuple[int, int], supersample: int) -> Int[np.ndarray, " n"]:
+    """Indices of the rays through a rectangle of pixels."""
+    (top, left), (bottom, right) = rectangle
+    every = np.arange(supersample**2 * image_size[0] * image_size[1]).reshape(-1, *image_size)
+    return every[:, top:bottom, left:right].ravel()
 
 
 def _shadowed_ground(
-    tracer: Tracer, people: Float[np.ndarray, "P V 3"], origin: Point, rays: Points,
-    to_ground: Float[np.ndarray, " n"], light: Point,
-) -> Int[np.ndarray, " m"]:  # fmt: skip
-    """Indices of the rays that meet the ground where somebody keeps the light from it."""
+    tracer: Tracer, people: Float[np.ndarray, "P V 3"], view: View, light: Point
+) -> Int[np.ndarray, " m"]:
+    """Indices of the rays that meet the ground where somebody keeps the light from it, whether or not seen there."""
     cast = (people - people[..., 1:2] / light[1] * light)[..., [0, 2]].reshape(-1, 2)
-    ground = np.nonzero(np.isfinite(to_ground))[0]
-    points = origin + to_ground[ground, None] * rays[ground]
-    inside = ((points[:, [0, 2]] > cast.min(axis=0)) & (points[:, [0, 2]] < cast.max(axis=0))).all(axis=1)
-    points = points[inside] + np.array([0, OFF_SURFACE_M, 0])
-    return ground[inside][~tracer.in_light(points, light)]
+    (left, near), (right, far) = cast.min(axis=0), cast.max(axis=0)
+    x, _, z = view.ground_points
+    inside = np.nonzero((x > left) & (x < right) & (z > near) & (z < far))[0]
+    points = view.ground_points.take(inside, axis=1).T + np.array([0, OFF_SURFACE_M, 0])
+    return view.ground[inside[~tracer.in_light(points, light)]]
 
 
 def _coverage(
@@ -225,18 +283,13 @@ def _coverage(
     supersample: int,
 ) -> Bool[np.ndarray, "P H W"]:  # fmt: skip
     """Who was hit by more than half of the rays of which pixel."""
-    covered = np.zeros((image_size[0] * image_size[1] * supersample**2, num_people))
-    covered[ray, person] = 1
-    return rearrange(_to_pixels(covered, image_size, supersample) > 0.5, "H W P -> P H W")
+    covered = np.zeros((num_people, supersample**2, image_size[0] * image_size[1]), np.uint8)
+    covered.reshape(num_people, -1)[person, ray] = 1
+    count = covered.sum(axis=1, dtype=np.uint16)
+    return (count > supersample**2 / 2).reshape(num_people, *image_size)
 
 
-def _to_pixels(values: np.ndarray, image_size: tuple[int, int], supersample: int) -> Float[np.ndarray, "H W c"]:
-    """Means over the rays of each pixel."""
-    rays = values.astype(np.float32).reshape(image_size[0] * supersample, image_size[1] * supersample, -1)
-    steps = range(supersample)
-    total = sum(rays[i::supersample, j::supersample] for i in steps for j in steps)  # far faster than mean over axes
-    return total / supersample**2  # type: ignore[return-value]
-
-
-def _to_bytes(picture: Float[np.ndarray, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
-    return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+def _to_picture(colours: Float[np.ndarray, "3 n"], image_size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Means over the rays of each pixel, as bytes."""
+    mean = colours.reshape(3, -1, *image_size).mean(axis=1)
+    return rearrange(np.round(255 * np.clip(mean, 0, 1)).astype(np.uint8), "c H W -> H W c")
