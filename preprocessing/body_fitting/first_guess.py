@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -19,6 +19,9 @@ from preprocessing.body_fitting.pose_prior import PosePrior
 from preprocessing.sample import NUM_BETAS
 
 NEAREST_M = 0.5
+
+TINY = torch.finfo(torch.float32).tiny
+"""Instead of a weight or spread of zero, where any place is as good as another."""
 
 
 def first_guess(body: BodyModel, prior: PosePrior, targets: Targets, intrinsics: Float[Tensor, "3 3"]) -> BodyState:
@@ -51,14 +54,18 @@ def place(
 ) -> Float[Tensor, "G 3"]:
     """Least-squares translations that make ``points`` project to ``pixels``.
 
-    With u the pixel on the plane z = 1, (x + t_x) / (z + t_z) = u_x is linear in t: t_x - u_x t_z = u_x z - x.
+    With u the pixel on the plane z = 1, (x + t_x) / (z + t_z) = u_x is linear in t: t_x - u_x t_z = u_x z - x, and the
+    same for y. For any t_z the best t_x and t_y are weighted means, which leaves a line to fit for t_z. Written out, as
+    LAPACK's solution depends in its last bits on where in memory it works, and fits must repeat.
     """
     on_plane = (pixels - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
-    rows = torch.cat([torch.eye(2).expand(*pixels.shape, 2), -on_plane[..., None]], dim=-1)
     right = on_plane * points[..., 2:] - points[..., :2]
-    rows = rearrange(weight[..., None, None] * rows, "G K two c -> G (K two) c")
-    right = rearrange(weight[..., None] * right, "G K two -> G (K two) 1")
-    return torch.linalg.lstsq(rows, right).solution[..., 0]
+    share = (weight**2 / (weight**2).sum(dim=1, keepdim=True).clamp(min=TINY))[..., None]
+    mean_plane, mean_right = ((share * values).sum(dim=1, keepdim=True) for values in (on_plane, right))
+    slope, rise = on_plane - mean_plane, right - mean_right
+    depth = -(share * slope * rise).sum(dim=(1, 2)) / (share * slope**2).sum(dim=(1, 2)).clamp(min=TINY)
+    sideways = mean_plane[:, 0] * depth[:, None] + mean_right[:, 0]
+    return torch.cat([sideways, depth[:, None]], dim=1)
 
 
 def _centred(points: Float[Tensor, "*b K 3"]) -> Float[Tensor, "*b K 3"]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as nn_functional
 from einops import repeat
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 WORKING_SIZE_PX = 256
@@ -29,7 +30,8 @@ class SilhouetteLoss:
         shrink = min(1.0, WORKING_SIZE_PX / max(height, width))
         small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         shrunk = [cv2.resize(mask.astype(np.uint8), small, interpolation=cv2.INTER_AREA) for mask in masks]
-        outside = [cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for mask in shrunk]
+        # Not OpenCV's transform: its last bits depend on where in memory it works, and fits must repeat.
+        outside = [distance_transform_edt(mask == 0).astype(np.float32) for mask in shrunk]
         self.image_size = torch.tensor([width, height])
         self.has_mask = torch.from_numpy(masks.any(axis=(1, 2)))
         self.outside_px: Float[Tensor, "F 1 h w"] = torch.from_numpy(np.stack(outside))[:, None] / shrink

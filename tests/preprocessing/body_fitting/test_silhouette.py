@@ -59,6 +59,16 @@ def test_large_masks_are_shrunk_but_distances_stay_in_their_pixels() -> None:
     assert float(spill) == pytest.approx(300, abs=4)
 
 
+def test_distances_repeat_bit_for_bit() -> None:
+    """Wherever in memory they happen to be computed: between the calls lie arrays of many sizes."""
+    mask = np.zeros((1, 32, 64), bool)
+    mask[0, 10:30, 20:40] = mask[0, 5:12, 28:33] = True
+    first, keep = SilhouetteLoss(mask, 8, np.random.default_rng(0)).outside_px, []
+    for size in range(100, 9000, 100):
+        keep.append(bytearray(size))
+        assert torch.equal(SilhouetteLoss(mask, 8, np.random.default_rng(0)).outside_px, first)
+
+
 def test_frames_without_a_mask_pull_nowhere() -> None:
     mask = np.zeros((2, 32, 32), bool)
     mask[1, 8:20, 8:20] = True
