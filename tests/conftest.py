@@ -1,6 +1,8 @@
 """Shapes are checked by jaxtyping and beartype under pytest only: training pays nothing for them."""
 
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -19,6 +21,15 @@ REAL_VIDEOS = Path(os.environ.get("ISA4D_TEST_VIDEOS", Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """No file may grow beyond 500 bytes, which fails where a full disk would."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -102,11 +103,12 @@ class ShardSet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for shard in self._open.values():
+        with ExitStack() as unfinished:  # a disk may also turn out to be full when shards are finished
+            for shard in self._open.values():
+                unfinished.callback(shard.abandon)
             if kind is None:
-                shard.finish()
-            else:
-                shard.abandon()
+                for shard in self._open.values():
+                    shard.finish()
 
 
 class _Shard:
@@ -137,6 +139,7 @@ class _Shard:
         os.close(folder)
 
     def abandon(self) -> None:
-        self._tar.close()
-        self._file.close()
-        self._partial.unlink()
+        """Leave nothing of a shard that is not finished."""
+        with suppress(OSError):  # a full disk refuses what is still buffered as well
+            self._file.close()
+        self._partial.unlink(missing_ok=True)

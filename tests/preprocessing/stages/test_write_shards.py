@@ -73,3 +73,9 @@ def test_full_shards_survive_an_exception_until_they_are_discarded(tmp_path: Pat
     (tmp_path / ".train-000000.tar.partial").touch()  # as a killed process leaves it
     assert len(discard_unfinished(tmp_path)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.tar"]
+
+
+def test_a_full_disk_leaves_no_half_shard(tmp_path: Path, small_files_only: None) -> None:
+    with pytest.raises(OSError, match="File too large"):
+        fill(tmp_path, ShardConfig(10, 1e9))
+    assert list(tmp_path.iterdir()) == []
