@@ -45,6 +45,7 @@ from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, find_shots
 from preprocessing.stages.track_people import TrackConfig, track_person
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
+from preprocessing.summary import summarise
 from preprocessing.video import VideoInfo, read_frames
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
@@ -110,11 +111,11 @@ class PreparedClip:
     sheet: bytes
 
 
-def find_sources(videos: Path) -> list[Source]:
-    """The videos of a folder, or of a list; sorted by name or in the order of the list.
+def find_sources(videos: Path) -> tuple[list[Source], list[Reject]]:
+    """The videos of a folder, or of a list, sorted by name or in the order of the list; and those that cannot be read.
 
     Raises:
-        ValueError: if there is no such folder or list, nothing in it, or a path in the list does not exist.
+        ValueError: if there is no such folder or list, nothing in it, or nothing in it can be read.
     """
     if videos.is_dir():
         paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
@@ -133,11 +134,17 @@ def find_sources(videos: Path) -> list[Source]:
         named = {line: videos.parent / line for line in lines if line and not line.startswith("#")}
         if not named:
             raise ValueError(f"{videos} lists no videos: write one path a line")
-        if missing := [name for name, path in named.items() if not path.is_file()]:
-            raise ValueError(
-                f"{len(missing)} of {len(named)} paths in {videos} do not exist, the first is {missing[0]}"
-            )
-    return [Source(name, path, file_hash(path)) for name, path in named.items()]
+    sources, rejects = [], []
+    for name, path in named.items():
+        try:
+            sources.append(Source(name, path, file_hash(path)))
+        except OSError as error:
+            rejects.append(Reject(name, "find_sources", f"{path} cannot be read: {error.strerror}"))
+    if not sources:
+        raise ValueError(
+            f"none of the {len(rejects)} videos of {videos} can be read, the first because: {rejects[0].reason}"
+        )
+    return sources, rejects
 
 
 def split_source(source: Source, config: SplitConfig) -> tuple[list[Clip], list[Reject]]:
@@ -208,13 +215,14 @@ class PrepareClip:
 
 
 def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str:
-    """Do the job; gives one line that says what came of it.
+    """Do the job; gives a table of what became of each source, and one line that says what came of it all.
 
     Raises:
         ValueError: if the videos cannot be found, or ``out`` holds the result of another job.
+        OSError: if ``out`` cannot be written to.
     """
-    sources = find_sources(videos)
-    job = job_hash(sources, config)
+    sources, rejects = find_sources(videos)
+    job = job_hash(sources, rejects, config)
     if (done := read_job(out)) is not None:
         if done != job:
             raise ValueError(f"{out} holds shards made of other videos or settings: delete it or choose another --out")
@@ -223,7 +231,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
     if discarded := discard_unfinished(out):
         print(f"{out} holds {len(discarded)} files of a run that did not finish: made anew", file=sys.stderr)
 
-    rejects: list[Reject] = []
+    scores: list[tuple[str, dict[str, float]]] = []
     cards: list[Card] = []
     with Workers(workers) as pool, ShardSet(out, config.write_shards) as shards:
         clips = list(_split(pool, sources, config, rejects))
@@ -233,13 +241,14 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
                 rejects.append(Reject(outcome.item.source.name, f.stage, f.reason, f.scores, window.start, window.stop))
             elif outcome.result:
                 shards.write(outcome.result.packed)
+                scores.append((outcome.item.source.name, outcome.result.scores))
                 if len(cards) < config.preview_clips:
                     cards.append(Card(shards.rows[-1], outcome.result.scores, outcome.result.sheet))
     rejects.sort(key=lambda reject: (reject.source, reject.start_frame or 0))
     write_rejects(out, rejects)
     write_preview(out, cards, rejects, len(shards.rows))
     write_manifest(out, shards.rows, job)
-    return f"{out}: {_summary(out)}"
+    return f"{summarise(scores, rejects)}\n{out}: {_summary(out)}"
 
 
 def _split(pool: Workers, sources: list[Source], config: PrepareConfig, rejects: list[Reject]) -> Iterator[Clip]:
@@ -259,9 +268,10 @@ def _split(pool: Workers, sources: list[Source], config: PrepareConfig, rejects:
             rejects += outcome.result[1]
 
 
-def job_hash(sources: list[Source], config: PrepareConfig) -> str:
+def job_hash(sources: list[Source], unreadable: list[Reject], config: PrepareConfig) -> str:
     """What decides the output: the sources' names and bytes, the settings, and the schema."""
-    decisive = [SCHEMA_VERSION, asdict(config), [[source.name, source.sha256] for source in sources]]
+    named = [[source.name, source.sha256] for source in sources] + [[reject.source, ""] for reject in unreadable]
+    decisive = [SCHEMA_VERSION, asdict(config), named]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -288,12 +298,17 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; a user's mistake ends it with one line and status 2."""
+    """Run the command line. A user's mistake ends it with one line and status 2, a full disk with status 1."""
     try:
-        print(prepare(*parse(arguments)))
+        given = _, out, *_ = parse(arguments)
+        print(prepare(*given))
     except ValueError as error:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        again = "make room or choose another --out, then give the same command again: it begins anew"
+        print(f"prepare: error: cannot write to {out}: {error.strerror}: {again}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

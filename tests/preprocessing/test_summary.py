@@ -1,0 +1,34 @@
+"""The closing table has a line for every source, whatever became of it."""
+
+from preprocessing.manifest import Reject
+from preprocessing.summary import MOST_SOURCES, summarise
+
+GOOD = {"reprojection_error": 0.01, "mask_iou": 0.8, "joint_acceleration": 4.0, "landmark_acceleration": 20.0}
+WORSE = {**GOOD, "reprojection_error": 0.03, "mask_iou": 0.7}
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    """First cell of a line → the others."""
+    return {line.split("  ")[0]: line.split()[-6:] for line in table.splitlines()}
+
+
+def test_means_over_the_clips_of_a_source_and_over_all() -> None:
+    short = Reject("two.mp4", "split_scenes", "too short", {}, 130, 140)
+    table = summarise([("two.mp4", GOOD), ("two.mp4", WORSE), ("one.mp4", GOOD)], [short, Reject("bad.mp4", "x", "y")])
+    lines = cells(table)
+    assert lines["two.mp4"] == ["2", "1", "2.00%", "0.750", "4.0", "20.0"]
+    assert lines["one.mp4"] == ["1", "0", "1.00%", "0.800", "4.0", "20.0"]
+    assert lines["bad.mp4"] == ["0", "1", "–", "–", "–", "–"]
+    assert lines["all"] == ["3", "2", "1.67%", "0.767", "4.0", "20.0"]
+
+
+def test_a_score_that_was_not_measured_is_left_out_of_the_mean() -> None:
+    still = {name: value for name, value in GOOD.items() if "acceleration" not in name}
+    assert cells(summarise([("a.mp4", still), ("a.mp4", GOOD)], []))["a.mp4"][-2:] == ["4.0", "20.0"]
+
+
+def test_many_sources_are_cut_short_but_all_counted() -> None:
+    table = summarise([(f"{n:04d}.mp4", GOOD) for n in range(MOST_SOURCES + 7)], [])
+    assert "… and 7 more" in table
+    assert cells(table)["all"][0] == str(MOST_SOURCES + 7)
+    assert len(table.splitlines()) == MOST_SOURCES + 3
