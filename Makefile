@@ -1,5 +1,6 @@
 # Everything a user types. `make help` lists it.
 SHELL := /bin/bash
+need = $(if $($(1)),,$(error $(1) is missing: make $@ $(2); see make help))
 .DEFAULT_GOAL := help
 
 VENV   := .venv
@@ -52,9 +53,11 @@ demo: $(READY)  ## The whole path on synthetic people, in about nine minutes on 
 	$(PYTHON) -m pipelines.demo synthetic --out outputs/demo --workers $(WORKERS)
 
 demo-real: $(READY)  ## The same path, continued on real clips: make demo-real VIDEOS=folder
+	@$(call need,VIDEOS,VIDEOS=folder)
 	$(PYTHON) -m pipelines.demo real --videos "$(VIDEOS)" --base outputs/demo --out outputs/demo-real --workers $(WORKERS)
 
 shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
+	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=folder)
 	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) --workers $(WORKERS)
 
 COUNT ?= 512
@@ -65,6 +68,8 @@ synthetic: $(READY)  ## Synthetic clips to shards: make synthetic OUT=folder COU
 
 CAMERA ?= own
 generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=walk.npz OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]
+	@$(call need,REFERENCE,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
+	@$(call need,MOTION,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
 	  $(if $(BACKGROUND),--background "$(BACKGROUND)") --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
 

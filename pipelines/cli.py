@@ -7,6 +7,7 @@ holds a ``run.json`` that names it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ class FitCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_callback=LogConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            parser_kwargs={"parser_mode": "omegaconf", "description": description},
+            parser_kwargs={"parser_mode": "omegaconf", "allow_abbrev": False, "description": description},
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -108,8 +109,12 @@ def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = 
 
     A user's mistake (``ValueError``) ends the program with one line and status 2.
     """
+    options: dict[str, Any] = {"as_positional": False, "parser_mode": "omegaconf", "allow_abbrev": False}
+    if isinstance(programs, dict):  # a single function is introduced by its own docstring
+        module = inspect.getmodule(next(iter(programs.values())))
+        options["description"] = (inspect.getdoc(module) or "").split("\n")[0]
     try:
-        jsonargparse.auto_cli(programs, args=args, as_positional=False, parser_mode="omegaconf")
+        jsonargparse.auto_cli(programs, args=args, **options)
     except ValueError as error:
         print(f"{Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -283,7 +283,10 @@ def _summary(out: Path) -> str:
 def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig, int]:
     """The command line."""
     parser = ArgumentParser(
-        prog="python -m pipelines.prepare", description=SUMMARY, default_config_files=[str(DEFAULTS)]
+        prog="python -m pipelines.prepare",
+        description=SUMMARY,
+        default_config_files=[str(DEFAULTS)],
+        allow_abbrev=False,  # a shortened or misspelt name must not pass for another one
     )
     parser.add_argument("--config", action="config", help="a YAML file of settings that go over the default ones")
     parser.add_argument(

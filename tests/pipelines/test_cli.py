@@ -70,7 +70,7 @@ def test_print_config_shows_every_section_and_its_defaults(capsys):
     assert "experiment_name: brightness" in shown
 
 
-@pytest.mark.parametrize("key", ["data.sise", "model.raet", "checkpoint.folder", "trainer.max_stepz"])
+@pytest.mark.parametrize("key", ["data.sise", "model.raet", "model.rat", "checkpoint.folder", "trainer.max_stepz"])
 def test_a_wrong_key_is_named(key, capsys):
     with pytest.raises(SystemExit) as stop:
         cli("--data.shards=x", f"--{key}=1")
@@ -125,3 +125,15 @@ def test_run_reports_a_mistake_in_one_line(capsys):
         run(half, ["--number=3"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.strip().endswith("error: number must be even, not 3")
+
+
+def test_help_says_what_several_programs_are_for(capsys):
+    def half(number: int) -> None:
+        """Halve a number."""
+
+    with pytest.raises(SystemExit) as stop:
+        run({"half": half}, ["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert "The training command line, with a network of one number" in shown, "the first line of this file"
+    assert "Halve a number." in shown
