@@ -140,6 +140,7 @@ class _Shard:
 
     def abandon(self) -> None:
         """Leave nothing of a shard that is not finished."""
-        with suppress(OSError):  # a full disk refuses what is still buffered as well
-            self._file.close()
+        for part in (self._tar, self._file):
+            with suppress(OSError):  # a full disk refuses what is still buffered as well
+                part.close()
         self._partial.unlink(missing_ok=True)
