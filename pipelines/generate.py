@@ -164,7 +164,13 @@ def clip(
         seed: decides the noise.
         precision: of the networks.
         device: by default a GPU where there is one.
+
+    Raises:
+        ValueError: if ``out`` is no .mp4, or something given cannot be used.
     """
+    target = Path(out)
+    if target.suffix.lower() != ".mp4":
+        raise ValueError(f"{out}: the clip is written as an mp4: give a name that ends in .mp4")
     animator = Animator(checkpoint, vae, precision, device)
     size = animator.info.image_size
     moves = read_motion(motion, size)
@@ -175,7 +181,6 @@ def clip(
     given = conditions(animator, person, moves.bodies, cameras, place, body)
     (video,) = animator.generate(given, steps, guidance, sampler, seed)
 
-    target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_video(target, video, moves.fps)
     bodies, _ = render_bodies(load_body(body), moves.bodies, cameras, size)

@@ -85,7 +85,7 @@ def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
     """Raises ``ValueError`` if the file is missing or no picture."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))  # a copy, as torch wants to be able to write
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.batch import BodyBatch
-from pipelines.generate import shuffled_motion
+from pipelines.generate import clip, shuffled_motion
 
 
 def bodies(clips: int) -> BodyBatch:
@@ -29,3 +29,8 @@ def test_another_clips_motion_begins_where_the_own_one_did():
 def test_one_clip_has_no_other_motion():
     with pytest.raises(ValueError, match="two clips"):
         shuffled_motion(bodies(1))
+
+
+def test_a_clip_must_be_named_as_one():
+    with pytest.raises(ValueError, match=r"outputs/shards: .* ends in .mp4"):
+        clip("a.png", "walk.npz", "outputs/shards")
