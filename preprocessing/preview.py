@@ -102,17 +102,18 @@ def _paint(
 
     ``towards`` is the cosine between a triangle's outer normal and the direction of the camera.
     """
-    layer, covered = np.zeros_like(canvas), np.zeros(canvas.shape[:2], np.uint8)
+    layer = np.zeros((*canvas.shape[:2], 4), np.uint8)  # colour, and whether anything covers the pixel
     # Fixed point with four bits; OpenCV puts the centre of the first pixel at 0, this project at 0.5.
     corners: Int[np.ndarray, "P T 3 2"] = np.round(triangles * 16).astype(np.int32) - 8
     facing = (towards > 0) & (depth > 0)
     people, faces = np.nonzero(facing)
-    for index in np.argsort(-depth[facing], kind="stable"):
-        person, face = people[index], faces[index]
-        colour = COLOURS[person % len(COLOURS)] * (0.2 + 0.8 * towards[person, face])
-        cv2.fillConvexPoly(layer, corners[person, face], colour.tolist(), shift=4)
-        cv2.fillConvexPoly(covered, corners[person, face], [1], shift=4)
-    return layer, covered.astype(bool)
+    order = np.argsort(-depth[facing], kind="stable")
+    people, faces = people[order], faces[order]
+    colours = COLOURS[people % len(COLOURS)] * (0.2 + 0.8 * towards[people, faces])[:, None]
+    paints = np.concatenate([colours, np.ones((len(colours), 1))], axis=1).tolist()
+    for triangle, paint in zip(corners[people, faces], paints, strict=True):
+        cv2.fillConvexPoly(layer, triangle, paint, shift=4)
+    return layer[..., :3], layer[..., 3] > 0
 
 
 def write_preview(folder: Path, cards: list[Card], rejects: list[Reject], num_clips: int) -> None:
