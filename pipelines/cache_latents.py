@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from datamodules.clips import to_pixels
-from datamodules.latents import LatentInfo, LatentSample, encode_latents, file_hash
+from datamodules.latent_files import LatentInfo, LatentSample, encode_latents, file_hash
 from datamodules.shards import Shards
 from datamodules.transforms import fit
 from models.isa_dit.clip import load_clip_vision

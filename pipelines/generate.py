@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datamodules.clips import to_frames, to_pixels
-from datamodules.latents import LatentDataModule, LatentInfo, fitted_on
+from datamodules.latents import LatentDataModule, fitted_on
 from datamodules.surface import Surface
 from models.batch import BodyBatch, Conditions, ReferenceBatch
 from models.body import load_body
@@ -63,8 +63,7 @@ class Animator:
         self.autocast = precision == "bf16"
         self.network = load_dit(dit, self.device)
         checkpoint = torch.load(dit, map_location="cpu", weights_only=True, mmap=True)
-        self.info = LatentInfo.from_checkpoint(checkpoint, dit)
-        self.num_points = fitted_on(checkpoint, dit)["num_points"]
+        self.info, self.num_points = fitted_on(checkpoint, dit)
         self.info.require_vae(vae)
         self.vae = load_vae(vae, self.device)
 
@@ -93,25 +92,27 @@ class Animator:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
 
 
-def conditions(
-    animator: Animator, reference: Sample, bodies: Bodies, cameras: Cameras, background: FrameArray | None, body: str
-) -> Conditions:
-    """What the network is told about one clip: the person of ``reference`` (one frame) doing the motion ``bodies``.
-
-    The motion's poses move the reference's own shape, person by person.
+def in_shape_of(reference: Sample, moving: Bodies) -> Bodies:
+    """The poses of a motion on the bodies of the reference, person by person.
 
     Raises:
         ValueError: if the motion has more people than the reference.
     """
-    if len(bodies.betas) > len(reference.bodies.betas):
+    people, shown = len(moving.betas), len(reference.bodies.betas)
+    if people > shown:
         raise ValueError(
-            f"the motion moves {len(bodies.betas)} people, the reference shows {len(reference.bodies.betas)}: "
-            "give a reference with everyone in it"
+            f"the motion moves {people} people, the reference shows {shown}: give a reference with everyone in it"
         )
+    return replace(moving, betas=reference.bodies.betas[:people])
+
+
+def conditions(
+    animator: Animator, reference: Sample, bodies: Bodies, cameras: Cameras, background: FrameArray | None, body: str
+) -> Conditions:
+    """What the network is told about one clip: the people of ``reference`` (one frame) doing the motion ``bodies``."""
     size, people = animator.info.image_size, len(bodies.betas)
     surface = Surface(animator.num_points, body, people)
-    shaped = replace(bodies, betas=reference.bodies.betas[:people])
-    moving = surface.to_batch("motion", *surface(shaped), cameras, size)
+    moving = surface.to_batch("motion", *surface(bodies), cameras, size)
     posed, rest = surface(reference.bodies)
     still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
     num_frames = bodies.pose.shape[1]
@@ -178,13 +179,14 @@ def clip(
     person = read_reference(reference, size, body)
     frames = moves.bodies.pose.shape[1]
     place = None if background is None else read_background(background, frames, size)
-    given = conditions(animator, person, moves.bodies, cameras, place, body)
+    bodies = in_shape_of(person, moves.bodies)
+    given = conditions(animator, person, bodies, cameras, place, body)
     (video,) = animator.generate(given, steps, guidance, sampler, seed)
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_video(target, video, moves.fps)
-    bodies, _ = render_bodies(load_body(body), moves.bodies, cameras, size)
-    sheet = contact_sheet([person.video.repeat(frames, axis=0), bodies, video], SHEET_FRAMES)
+    drawn, _ = render_bodies(load_body(body), bodies, cameras, size)
+    sheet = contact_sheet([person.video.repeat(frames, axis=0), drawn, video], SHEET_FRAMES)
     Image.fromarray(sheet).save(target.with_suffix(".png"))
     recipe = {"generated": True, "generator": "ISA4D", "reference": reference, "motion": motion, "camera": camera}
     recipe |= {"background": background, "checkpoint": checkpoint, "steps": steps, "guidance": guidance, "seed": seed}

@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from datamodules.clips import to_frames
-from datamodules.latents import LatentDataModule, LatentInfo
+from datamodules.latent_files import LatentInfo
+from datamodules.latents import LatentDataModule
 from datamodules.stream import first_of
 from models.batch import ClipBatch, LatentBatch
 from models.isa_dit.sampling import sample

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.latents import LatentDataModule, LatentInfo, LatentSample, decode_latents, encode_latents, file_hash
+from datamodules.latent_files import LatentInfo, LatentSample, decode_latents, encode_latents, file_hash
+from datamodules.latents import LatentDataModule, fitted_on
 from preprocessing.manifest import ManifestRow, write_manifest
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet
 from tests.shard_factory import make_sample
@@ -123,9 +124,9 @@ def test_a_checkpoint_says_which_latents_it_was_fitted_on(tmp_path):
     data = LatentDataModule(str(write_latents(tmp_path / "l", [make_latents(0)])))
     torch.save({"LatentDataModule": data.state_dict()}, tmp_path / "dit.ckpt")
     checkpoint = torch.load(tmp_path / "dit.ckpt", weights_only=True)
-    assert LatentInfo.from_checkpoint(checkpoint, "dit.ckpt") == data.info()
+    assert fitted_on(checkpoint, "dit.ckpt") == (data.info(), data.num_points)
     with pytest.raises(ValueError, match=r"x.ckpt does not come from a fit on cached latents"):
-        LatentInfo.from_checkpoint({"state_dict": {}}, "x.ckpt")
+        fitted_on({"state_dict": {}}, "x.ckpt")
 
 
 def test_a_folder_without_latents_says_how_to_make_them(tmp_path):

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from datamodules.clips import ClipDataModule
-from datamodules.latents import LatentDataModule, file_hash
+from datamodules.latent_files import file_hash
+from datamodules.latents import LatentDataModule
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
 from pipelines.cache_latents import Statistics, cache_latents
