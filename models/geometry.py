@@ -11,10 +11,17 @@ Shapes: ``*b`` batch, ``F`` frames, ``N`` points, ``H W`` pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MIN_DEPTH_M = 0.05
 """Points nearer than this (or behind the camera) are clamped to it before the perspective division."""
@@ -23,12 +30,26 @@ MIN_HALF_RANGE_M = 0.5
 """Half the distance between the NDC planes is at least this: a flat scene must not blow noise up to ±1."""
 
 
+def exact(function: Callable[P, R]) -> Callable[P, R]:
+    """Compute in the precision of the arguments, whatever autocast says: bfloat16 knows a depth of 4 m to 2 cm."""
+
+    @wraps(function)
+    def computed(*args: P.args, **kwargs: P.kwargs) -> R:
+        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*args, **kwargs)
+
+    return computed
+
+
+@exact
 def to_camera(points: Float[Tensor, "*b N 3"], world_to_camera: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b N 3"]:
     """World points in the axes of the camera."""
     rotation, translation = world_to_camera[..., :3, :3], world_to_camera[..., None, :3, 3]
     return einsum(rotation, points, "... i j, ... n j -> ... n i") + translation
 
 
+@exact
 def project(
     points: Float[Tensor, "*b N 3"], intrinsics: Float[Tensor, "*b 3 3"], world_to_camera: Float[Tensor, "*b 4 4"]
 ) -> tuple[Float[Tensor, "*b N 2"], Float[Tensor, "*b N"]]:
@@ -58,6 +79,7 @@ def depth_planes(
     return torch.where(some, median, 1.0), torch.where(some, (1.5 * furthest).clamp(min=MIN_HALF_RANGE_M), 1.0)
 
 
+@exact
 def points_to_ndc(
     points: Float[Tensor, "B F N 3"],
     valid: Bool[Tensor, "B F N"],
@@ -101,6 +123,7 @@ def crop_intrinsics(intrinsics: Float[Tensor, "*b 3 3"], left_px: float, top_px:
     return intrinsics - shift
 
 
+@exact
 def invert_rigid(transform: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
     """Inverse of a rotation and translation."""
     rotation = transform[..., :3, :3].mT
@@ -108,6 +131,7 @@ def invert_rigid(transform: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
     return torch.cat([torch.cat([rotation, translation], dim=-1), transform[..., 3:, :]], dim=-2)
 
 
+@exact
 def plucker_rays(
     intrinsics: Float[Tensor, "B F 3 3"], world_to_camera: Float[Tensor, "B F 4 4"], image_size: tuple[int, int]
 ) -> Float[Tensor, "B F 6 H W"]:
@@ -115,11 +139,13 @@ def plucker_rays(
 
     ``o`` is the camera centre and ``d`` the unit direction through the pixel's centre, as in CameraCtrl.
     """
+    height, width = image_size
     to_first = world_to_camera[:, :1] @ invert_rigid(world_to_camera)  # camera of frame i -> camera of frame 0
-    centres = pixel_centres(*image_size, device=intrinsics.device).to(intrinsics.dtype)
-    homogeneous = torch.cat([centres, torch.ones_like(centres[..., :1])], dim=-1)
-    in_camera = einsum(torch.linalg.inv(intrinsics), homogeneous, "B F i j, H W j -> B F H W i")
-    direction = einsum(to_first[..., :3, :3], in_camera, "B F i j, B F H W j -> B F H W i")
-    direction = direction / direction.norm(dim=-1, keepdim=True)
-    origin = to_first[..., None, None, :3, 3].expand_as(direction)
-    return rearrange([torch.linalg.cross(origin, direction), direction], "two B F H W c -> B F (two c) H W")
+    pixel_to_first = to_first[..., :3, :3] @ torch.linalg.inv(intrinsics)
+    along_x, along_y, start = pixel_to_first[..., None, None].unbind(dim=-3)  # each B F 3 1 1
+    x, y = (torch.arange(side, device=intrinsics.device) + 0.5 for side in (width, height))
+    ray = (along_x * x + start) + along_y * y[:, None]
+    length = ray.square().sum(dim=2, keepdim=True).sqrt()
+    d, o = (ray / length).unbind(dim=2), to_first[..., :3, 3][..., None, None].unbind(dim=2)
+    moment = [o[1] * d[2] - o[2] * d[1], o[2] * d[0] - o[0] * d[2], o[0] * d[1] - o[1] * d[0]]  # o × d
+    return torch.stack([*moment, *d], dim=2)

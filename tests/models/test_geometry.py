@@ -86,3 +86,11 @@ def test_ndc_fills_the_image_and_centres_on_the_median_depth():
 def test_a_clip_without_bodies_still_has_planes():
     median, half = g.depth_planes(torch.full((1, 2, 3), 7.0), torch.zeros(1, 2, 3, dtype=torch.bool))
     assert (median.item(), half.item()) == (1, 1)
+
+
+def test_autocast_leaves_geometry_exact():
+    """Two points 1 cm apart, 40 m away: bfloat16 could not tell them from each other."""
+    points = torch.tensor([[0.0, 0, 40], [0, 0, 40.01]])
+    with torch.autocast("cpu", torch.bfloat16):
+        _, depth = g.project(points, INTRINSICS, torch.eye(4))
+    torch.testing.assert_close(depth, torch.tensor([40.0, 40.01]), atol=1e-4, rtol=0)
