@@ -49,7 +49,7 @@ format: $(READY)  ## Let ruff format the code
 test: $(READY)  ## Run the tests
 	$(PYTHON) -m pytest
 
-demo: $(READY)  ## The whole path on synthetic people, in about nine minutes on two cores
+demo: $(READY)  ## The whole path on synthetic people, in about ten minutes on two cores
 	$(PYTHON) -m pipelines.demo synthetic --out outputs/demo --workers $(WORKERS)
 
 demo-real: $(READY)  ## The same path, continued on real clips: make demo-real VIDEOS=folder

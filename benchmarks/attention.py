@@ -18,11 +18,11 @@ from torch import Tensor
 from models.isa_dit.attention import HeadNorm, attend
 
 SHAPES = {  # batch, heads, queries, keys, head width
-    "spatial": (12, 4, 64, 64, 64),
-    "temporal": (256, 4, 3, 3, 64),
-    "body in time": (128, 4, 9, 9, 24),
-    "ISA, 3D to 2D": (12, 4, 64, 129, 24),
-    "ISA, 2D to 3D": (12, 4, 128, 64, 24),
+    "spatial": (24, 4, 64, 64, 64),
+    "temporal": (512, 4, 3, 3, 64),
+    "body in time": (512, 4, 9, 9, 24),
+    "ISA, 3D to 2D": (24, 4, 64, 257, 24),
+    "ISA, 2D to 3D": (24, 4, 256, 64, 24),
 }
 REPEATS = 20
 

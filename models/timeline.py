@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 TEMPORAL_FACTOR = 4
@@ -54,6 +54,17 @@ def group_by_latent(x: Float[Tensor, "B F *rest"]) -> Float[Tensor, "B f 4 *rest
     check_num_frames(x.shape[1])
     first = x[:, :1].repeat_interleave(TEMPORAL_FACTOR, dim=1)
     return rearrange(torch.cat([first, x[:, 1:]], dim=1), "B (f k) ... -> B f k ...", k=TEMPORAL_FACTOR)
+
+
+def place_in_latent(num_frames: int, device: torch.device | None = None) -> Int[Tensor, " F"]:
+    """Which of its latent's frames each frame is: 1 to 4, and 0 for frame 0, which has its latent for itself.
+
+    Raises:
+        ValueError: if the number of frames is not ``1 + T``.
+    """
+    check_num_frames(num_frames)
+    frame = torch.arange(num_frames, device=device)
+    return torch.where(frame == 0, 0, (frame - 1) % TEMPORAL_FACTOR + 1)
 
 
 def ungroup(x: Float[Tensor, "B f 4 *rest"]) -> Float[Tensor, "B F *rest"]:

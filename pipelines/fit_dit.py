@@ -14,9 +14,9 @@ from pipelines.callbacks.sample_clips import GenerateClips
 from pipelines.cli import FitCLI
 
 
-def main(args: list[str] | None = None) -> None:
-    """The command line."""
-    FitCLI(ISADiTModule, LatentDataModule, "dit", GenerateClips, description=__doc__, args=args)
+def main(args: list[str] | None = None) -> FitCLI:
+    """The command line; what it built is given back."""
+    return FitCLI(ISADiTModule, LatentDataModule, "dit", GenerateClips, description=__doc__, args=args)
 
 
 if __name__ == "__main__":

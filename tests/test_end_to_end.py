@@ -16,7 +16,10 @@ def test_from_nothing_to_a_scored_clip(tmp_path, monkeypatch):
     synthetic(str(tmp_path / "demo"), workers=1, clips=Clips(train=4, val=1, test=2), vae_steps=2, dit_steps=2)
 
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert metrics.keys() == {"seconds", "vae_psnr", "psnr", "ssim", "silhouette_iou", "silhouette_iou_shuffled"}
+    names = {"seconds", "vae_psnr", "psnr", "ssim", "silhouette_iou", "silhouette_iou_shuffled"}
+    assert metrics.keys() == names | {"silhouette_iou_margin_low", "silhouette_iou_margin_high"}
+    gained = metrics["silhouette_iou"] - metrics["silhouette_iou_shuffled"]
+    assert metrics["silhouette_iou_margin_low"] <= gained <= metrics["silhouette_iou_margin_high"]
     assert all(math.isfinite(value) for value in metrics.values())
     picture = np.asarray(Image.open(tmp_path / "demo" / "result.png"))
     assert picture.std() > 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 ROTARY_BASE = 10_000.0
@@ -40,17 +40,17 @@ def attend(
     q: Float[Tensor, "b heads n a"],
     k: Float[Tensor, "b heads m a"],
     v: Float[Tensor, "b heads m a"],
-    key_mask: Bool[Tensor, "b m"] | None = None,
+    bias: Float[Tensor, "b heads 1 m"] | None = None,
 ) -> Float[Tensor, "b n A"]:
-    """Eq. 4: softmax(Q Kᵀ / √a) V, heads joined again. ``key_mask`` is False for keys that must not be seen."""
-    mask = None if key_mask is None else key_mask[:, None, None, :]
+    """Eq. 4: softmax(Q Kᵀ / √a + bias) V, heads joined again. A bias of -inf hides a key."""
+    bias = None if bias is None else bias.to(q.dtype)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # The fused bf16 kernel for CPUs is 2-8 times slower here than three plain steps (benchmarks/attention.py).
         logits = q @ k.mT * q.shape[-1] ** -0.5
-        weights = (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
+        weights = (logits if bias is None else logits + bias).softmax(dim=-1)
         attended = weights @ v
     else:
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     return rearrange(attended, "b heads n a -> b n (heads a)")
 
 

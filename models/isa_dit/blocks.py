@@ -6,7 +6,10 @@ Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``F`` frames, `
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -15,9 +18,16 @@ from models.isa_dit.attention import CrossAttention, HeadNorm, SelfAttention, at
 from models.isa_dit.ispe import add_encoding
 from models.timeline import group_by_latent, ungroup
 
+Group = Callable[[Tensor], Tensor]
+
 LOCAL_GAIN = 2.0
 """Initial gain of normalised queries and keys under ``local_start``. Logits grow fourfold: at 1 the attention of a
 fresh network spreads over three quarters of the body, at 2 over about a tenth (measured on an 8×8 latent)."""
+
+NOBODY_RANGE = (0.8, 0.95)
+"""Initial logits of looking at nobody under ``local_start``, from the first head to the last, as shares of the logit of
+a point that lies exactly where the token does. So the body's share of the attention starts as a soft silhouette, a
+little wider in one head than in the next. With a logit of 0 even the furthest token looks at the body alone."""
 
 
 class FeedForward(nn.Sequential):
@@ -73,6 +83,70 @@ class TransformerBlock(nn.Module):
         return rearrange(self.attention(rearrange(x, "B f n D -> (B f) n D")), "(B f) n D -> B f n D", B=x.shape[0])
 
 
+class InterspatialAttention(nn.Module):
+    """One direction of ISA (Eq. 12): in each latent, the tokens of one branch look at those of the other.
+
+    Tokens come with the ISPE added. ``group`` functions make the tokens of a branch one sequence a latent; they are
+    applied after the projections, since they repeat frame 0.
+
+    Args:
+        width, context_width: of the tokens that look and of those that are looked at.
+        attention_width: of queries, keys and values.
+        nobody: let every token also look at nobody, which has a value and, in each head, a logit: how much of its
+            attention the body gets then says how much of the token the body covers.
+    """
+
+    def __init__(self, width: int, context_width: int, attention_width: int, heads: int, nobody: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q, self.out = nn.Linear(width, attention_width), nn.Linear(attention_width, width)
+        self.k, self.v = nn.Linear(context_width, attention_width), nn.Linear(context_width, attention_width)
+        self.norm_q, self.norm_k = HeadNorm(attention_width, heads), HeadNorm(attention_width, heads)
+        self.nobody_value = nn.Parameter(torch.zeros(attention_width)) if nobody else None
+        self.nobody_logit = nn.Parameter(torch.zeros(heads)) if nobody else None
+
+    @torch.no_grad()
+    def start_local(self, encoding_channels: int) -> None:
+        """Let attention begin near the matching place: keys read the encoding with the queries' weights, and so
+        Q·K starts as a kernel of distance in NDC."""
+        nn.init.orthogonal_(self.q.weight[:, :encoding_channels])
+        self.k.weight[:, :encoding_channels] = self.q.weight[:, :encoding_channels]
+        for norm in (self.norm_q, self.norm_k):
+            norm.weight.fill_(LOCAL_GAIN)
+        if self.nobody_logit is not None:
+            nearest = LOCAL_GAIN**2 * self.norm_q.weight.numel() ** 0.5  # logit of a point right at a token's place
+            self.nobody_logit.copy_(nearest * torch.linspace(*NOBODY_RANGE, self.heads))
+
+    def forward(
+        self, x: Tensor, context: Tensor, values: Tensor, group: Group, group_context: Group,
+        context_mask: Bool[Tensor, "b m"] | None = None,
+    ) -> Float[Tensor, "b n D"]:  # fmt: skip
+        """What each token gathers, one sequence a latent. ``context_mask`` is False for tokens that must not be seen;
+        it is needed with, and only with, ``nobody``."""
+        q = self.norm_q(group(self.q(x)))
+        k = self.norm_k(group_context(self.k(context)))
+        v = group_context(self.v(values))
+        bias = None
+        if self.nobody_value is not None and self.nobody_logit is not None:
+            assert context_mask is not None
+            k = F.pad(k, (0, 0, 1, 0))  # nobody's key is zero: its logit is the bias alone
+            v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
+            hidden = repeat(~context_mask, "b m -> b heads 1 m", heads=self.heads)
+            bias = torch.zeros_like(hidden, dtype=self.nobody_logit.dtype).masked_fill(hidden, -torch.inf)
+            bias = torch.cat([repeat(self.nobody_logit, "heads -> b heads 1 1", b=len(v)), bias], dim=-1)
+        return self.out(attend(q, k, split_heads(v, self.heads), bias))
+
+
+def of_latents(z: Float[Tensor, "B f S D"]) -> Float[Tensor, "Bf S D"]:
+    """The video tokens of each latent."""
+    return z.flatten(0, 1)
+
+
+def of_frames(y: Float[Tensor, "B F K E"]) -> Float[Tensor, "Bf n E"]:
+    """The body tokens of each latent's four frames (Eq. 9)."""
+    return rearrange(group_by_latent(y), "B f k K E -> (B f) (k K) E")
+
+
 class ISATransformerBlock(nn.Module):
     """Symmetric interspatial attention between video and body tokens (Fig. 7, Eq. 13–14, 18).
 
@@ -82,39 +156,31 @@ class ISATransformerBlock(nn.Module):
         width, body_width: D and E.
         encoding_channels: channels of the ISPE, added to the first channels of both kinds of tokens.
         in_values: add the ISPE to values too, as Eq. 12 is printed, rather than to queries and keys alone.
-        local_start: initialise so that attention begins near the matching place: the keys of one branch read the
-            encoding with the weights of the other branch's queries, and so Q·K starts as a kernel of distance in NDC.
+        local_start: initialise both directions so that attention begins near the matching place.
+        updates_body: False in the last layer, after which nobody reads the body tokens: they pass as they are.
     """
 
     def __init__(
-        self, width: int, body_width: int, heads: int, encoding_channels: int, in_values: bool, local_start: bool
-    ) -> None:
+        self, width: int, body_width: int, heads: int, encoding_channels: int, in_values: bool, local_start: bool,
+        updates_body: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         if encoding_channels > min(width, body_width):
             raise ValueError(
                 f"the positional encoding has {encoding_channels} channels, more than the narrower branch "
                 f"({min(width, body_width)}): use fewer frequencies or wider branches"
             )
-        self.heads, self.in_values = heads, in_values
+        self.in_values, self.updates_body = in_values, updates_body
         self.adaln_z, self.adaln_y = AdaLN(width), AdaLN(body_width)
-        self.qk_z, self.qk_y = nn.Linear(width, 2 * body_width), nn.Linear(body_width, 2 * body_width)
-        self.v_z, self.v_y = nn.Linear(width, body_width), nn.Linear(body_width, body_width)
-        self.norm_q_z, self.norm_k_z = HeadNorm(body_width, heads), HeadNorm(body_width, heads)
-        self.norm_q_y, self.norm_k_y = HeadNorm(body_width, heads), HeadNorm(body_width, heads)
-        self.out_z, self.out_y = nn.Linear(body_width, width), nn.Linear(body_width, body_width)
-        self.feed_forward_z, self.feed_forward_y = FeedForward(width), FeedForward(body_width)
-        self.nobody = nn.Parameter(torch.zeros(2, body_width))  # key and value seen where there is no body to see
+        self.rendering = InterspatialAttention(width, body_width, body_width, heads, nobody=True)
+        self.feed_forward_z = FeedForward(width)
+        if updates_body:
+            self.reconstruction = InterspatialAttention(body_width, width, body_width, heads, nobody=False)
+            self.feed_forward_y = FeedForward(body_width)
         if local_start:
-            self._share_encoding_weights(encoding_channels)
-
-    @torch.no_grad()
-    def _share_encoding_weights(self, channels: int) -> None:
-        (q_z, k_z), (q_y, k_y) = self.qk_z.weight.chunk(2), self.qk_y.weight.chunk(2)
-        for query, key in ((q_z, k_y), (q_y, k_z)):
-            nn.init.orthogonal_(query[:, :channels])
-            key[:, :channels] = query[:, :channels]
-        for norm in (self.norm_q_z, self.norm_k_z, self.norm_q_y, self.norm_k_y):
-            norm.weight.fill_(LOCAL_GAIN)
+            for direction in self.children():
+                if isinstance(direction, InterspatialAttention):
+                    direction.start_local(encoding_channels)
 
     def forward(
         self,
@@ -126,49 +192,23 @@ class ISATransformerBlock(nn.Module):
         modulation_z: Float[Tensor, "B 6 D"],
         modulation_y: Float[Tensor, "B 6 E"],
     ) -> tuple[Float[Tensor, "B f S D"], Float[Tensor, "B F K E"]]:
+        batch, latents = z.shape[:2]
         shift_za, scale_za, gate_za, shift_zf, scale_zf, gate_zf = self.adaln_z.vectors(modulation_z)
         shift_ya, scale_ya, gate_ya, shift_yf, scale_yf, gate_yf = self.adaln_y.vectors(modulation_y)
-        rendered, reconstructed = self._isa(
-            self.adaln_z.modulate(z, shift_za, scale_za),
-            self.adaln_y.modulate(y, shift_ya, scale_ya),
-            pe_s,
-            pe_g,
-            body_mask,
-        )
-        z, y = z + gate_za * self.out_z(rendered), y + gate_ya * self.out_y(reconstructed)
+        z_in, y_in = self.adaln_z.modulate(z, shift_za, scale_za), self.adaln_y.modulate(y, shift_ya, scale_ya)
+        z_pe, y_pe = add_encoding(z_in, pe_s.expand(*z.shape[:3], -1)), add_encoding(y_in, pe_g)
+        z_values, y_values = (z_pe, y_pe) if self.in_values else (z_in, y_in)
+
+        seen = repeat(body_mask, "B K -> (B f) (4 K)", f=latents)
+        rendered = self.rendering(z_pe, y_pe, y_values, of_latents, of_frames, seen)  # Eq. 14: 3D to 2D
+        z = z + gate_za * rearrange(rendered, "(B f) S D -> B f S D", B=batch)
         z = z + gate_zf * self.feed_forward_z(self.adaln_z.modulate(z, shift_zf, scale_zf))
-        y = y + gate_yf * self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf))
-        return z, y
+        if not self.updates_body:
+            return z, y
 
-    def _isa(
-        self, z: Tensor, y: Tensor, pe_s: Tensor, pe_g: Tensor, body_mask: Bool[Tensor, "B K"]
-    ) -> tuple[Float[Tensor, "B f S E"], Float[Tensor, "B F K E"]]:
-        """Eq. 14 (3D to 2D, "rendering") and Eq. 13 (2D to 3D, "reconstruction"), latent by latent."""
-        batch, latents = z.shape[:2]
-        z_pe, y_pe = add_encoding(z, pe_s.expand(*z.shape[:3], -1)), add_encoding(y, pe_g)
-        q_z, k_z = self._per_latent(self.qk_z(z_pe)).chunk(2, dim=-1)
-        q_y, k_y = self._per_latent(group_by_latent(self.qk_y(y_pe))).chunk(2, dim=-1)
-        v_z = self._per_latent(self.v_z(z_pe if self.in_values else z))
-        v_y = self._per_latent(group_by_latent(self.v_y(y_pe if self.in_values else y)))
-
-        nobody_k, nobody_v = repeat(self.nobody.to(k_y.dtype), "two E -> two b 1 E", b=batch * latents)
-        mask = repeat(body_mask, "B K -> (B f) (4 K)", f=latents)
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask], dim=1)
-        rendered = attend(  # Eq. 14
-            self.norm_q_z(q_z),
-            self.norm_k_y(torch.cat([nobody_k, k_y], dim=1)),
-            split_heads(torch.cat([nobody_v, v_y], dim=1), self.heads),
-            mask,
-        )
-        reconstructed = attend(self.norm_q_y(q_y), self.norm_k_z(k_z), split_heads(v_z, self.heads))  # Eq. 13
-        return (
-            rearrange(rendered, "(B f) S E -> B f S E", B=batch),
-            ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4)),
-        )
-
-    @staticmethod
-    def _per_latent(x: Float[Tensor, "B f ..."]) -> Float[Tensor, "Bf n E"]:
-        return x.flatten(0, 1).flatten(1, -2)
+        reconstructed = self.reconstruction(y_pe, z_pe, z_values, of_frames, of_latents)  # Eq. 13: 2D to 3D
+        y = y + gate_ya * ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4))
+        return z, y + gate_yf * self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf))
 
 
 class ISAGroup(nn.Module):
@@ -184,6 +224,7 @@ class ISAGroup(nn.Module):
         encoding_channels: int,
         in_values: bool,
         local_start: bool,
+        updates_body: bool,
     ) -> None:
         super().__init__()
         self.modulation_z = nn.Linear(width, 6 * width)
@@ -194,7 +235,9 @@ class ISAGroup(nn.Module):
         self.spatial = TransformerBlock(width, heads, in_time=False)
         self.temporal = TransformerBlock(width, heads, in_time=True)
         self.body_temporal = TransformerBlock(body_width, body_heads, in_time=True)
-        self.isa = ISATransformerBlock(width, body_width, body_heads, encoding_channels, in_values, local_start)
+        self.isa = ISATransformerBlock(
+            width, body_width, body_heads, encoding_channels, in_values, local_start, updates_body
+        )
         self.norm_camera, self.norm_clip = nn.LayerNorm(width), nn.LayerNorm(width)
         self.camera = CrossAttention(width, width, heads)
         self.clip = CrossAttention(width, clip_width, heads)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.batch import BodyBatch
 from models.geometry import points_to_ndc, to_camera
 from models.isa_dit.ispe import SinusoidalEncoding
+from models.timeline import TEMPORAL_FACTOR, place_in_latent
 
 HIGHEST_FREQUENCY_PER_M = 8 * math.pi
 """Of the encoding of metric coordinates: a period of 25 cm tells the parts of a body apart."""
@@ -58,6 +59,9 @@ class BodyTokens(nn.Module):
         width: E.
         point_identity: also encode each point's place on the body in the T-pose, so that a token knows which part of
             the body it is. Not in Eq. 8; without it only the pose tells a left hand from a right one.
+
+    A token also says which of its latent's four frames it stands for. Eq. 9 lets a latent attend to the points of all
+    four alike; a set of points without an order in time would look the same played backwards.
     """
 
     def __init__(self, width: int, num_frequencies: int, point_identity: bool) -> None:
@@ -66,10 +70,13 @@ class BodyTokens(nn.Module):
         self.encoding = SinusoidalEncoding(num_frequencies, highest=HIGHEST_FREQUENCY_PER_M)
         channels = self.encoding.channels * (2 if point_identity else 1)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
+        self.place_in_latent = nn.Embedding(1 + TEMPORAL_FACTOR, width)
+        nn.init.normal_(self.place_in_latent.weight, std=0.1)
 
     def forward(self, body: BodyBatch) -> Float[Tensor, "B F K E"]:
         encoded = self.encoding(global_points(body))
         if self.point_identity:
             rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
             encoded = torch.cat([encoded, repeat(rest, "B K C -> B F K C", F=encoded.shape[1])], dim=-1)
-        return self.mlp(encoded)
+        place = self.place_in_latent(place_in_latent(encoded.shape[1], encoded.device))
+        return self.mlp(encoded) + place[:, None]

@@ -6,17 +6,22 @@ import copy
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from jaxtyping import Bool, Float
+from lightning.pytorch.strategies import DeepSpeedStrategy
+from pytorch_optimizer import Muon
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from models import flow
 from models.batch import Conditions, LatentBatch
 from models.isa_dit.transformer import ISADiT, ISADiTConfig
+
+BETAS = (0.9, 0.99)
+"""Of AdamW."""
 
 VALIDATION_TIMES = (0.125, 0.375, 0.625, 0.875)
 """Validation loss is taken and logged at each: near data (small t) conditions hardly matter, near noise they decide."""
@@ -56,7 +61,10 @@ class ISADiTModule(L.LightningModule):
 
     Args:
         config: the network.
+        optimizer: ``adamw``, or ``muon`` (Jordan et al. 2024), whose steps cost more and go further, which pays in short
+            fits (``benchmarks/tiny_fit.py``). It works on whole matrices, so not under ZeRO.
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
+        muon_learning_rate: of Muon; its steps are scaled to be as large as AdamW's (Liu et al. 2025).
         ema_decay: of the averaged weights that validation and sampling use.
         init_from: a checkpoint of an earlier fit to start from: its weights, not its place in the schedule.
         seed: with the step and the rank, it decides every random choice.
@@ -65,7 +73,9 @@ class ISADiTModule(L.LightningModule):
     def __init__(
         self,
         config: ISADiTConfig,
+        optimizer: Literal["adamw", "muon"] = "adamw",
         learning_rate: float = 1e-4,
+        muon_learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
         warmup_steps: int = 100,
         dropout: ConditionDropout = ConditionDropout(),
@@ -74,6 +84,7 @@ class ISADiTModule(L.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.optimizer, self.muon_learning_rate = optimizer, muon_learning_rate
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
@@ -131,15 +142,26 @@ class ISADiTModule(L.LightningModule):
             self.log(f"val/loss_t_{t}", losses[-1], batch_size=len(batch.keys), sync_dist=True)
         self.log("val/loss", sum(losses) / len(losses), prog_bar=True, batch_size=len(batch.keys), sync_dist=True)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW, linear warm-up, cosine to a tenth."""
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=self.weight_decay,
-            foreach=True,
+    def _adamw(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.network.parameters(), self.learning_rate, BETAS, weight_decay=self.weight_decay, foreach=True
         )
+
+    def _muon(self) -> torch.optim.Optimizer:
+        """Muon for the matrices inside the blocks, AdamW for whatever touches the outside or is no matrix."""
+        if isinstance(self.trainer.strategy, DeepSpeedStrategy):
+            raise ValueError("optimizer 'muon' needs whole matrices, which ZeRO cuts up: choose 'adamw'")
+        inside = [linear.weight for linear in self.network.inner_linears()]
+        chosen = {id(weight) for weight in inside}
+        outside = [weight for weight in self.network.parameters() if id(weight) not in chosen]
+        shared = {"weight_decay": self.weight_decay}
+        muon = {"params": inside, "lr": self.muon_learning_rate, "use_muon": True, "use_adjusted_lr": True}
+        adamw = {"params": outside, "lr": self.learning_rate, "use_muon": False, "betas": BETAS}
+        return Muon([muon | shared, adamw | shared])
+
+    def configure_optimizers(self) -> Any:
+        """Linear warm-up, cosine to a tenth."""
+        optimizer = self._muon() if self.optimizer == "muon" else self._adamw()
         warmup, total = self.warmup_steps, int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:

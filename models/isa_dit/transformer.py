@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from einops import rearrange, repeat
@@ -22,6 +23,9 @@ from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
 from models.isa_dit.camera import CameraTokens, null_where_dropped
 from models.isa_dit.identity import ReferenceOnBody
 from models.isa_dit.ispe import SinusoidalEncoding
+
+MIN_TIME = 0.02
+"""Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
 
 
 @dataclass
@@ -46,14 +50,19 @@ class ISADiTConfig:
     """Of the ISPE, in radians a unit of NDC. About half a period a token: π/2 times the tokens along a side."""
     ispe_scale: float = 4.0
     """The encoding is multiplied by this: against tokens of unit variance it decides where attention starts."""
-    ispe_in_values: bool = False
-    """Eq. 12 as printed also adds the encoding to the values."""
+    ispe_in_values: bool = True
+    """Add the encoding to the values too, as Eq. 12 is printed, rather than to queries and keys alone."""
     point_identity: bool = True
     """Add each point's place on the body to Eq. 8."""
     local_start: bool = True
     """Initialise ISA so that attention begins near the matching place."""
     start_gate: float = 0.0
     """Initial gate of every residual branch. 0 is adaLN-zero, as in DiT; a fit of few steps gains from open gates."""
+    prediction: Literal["flow", "data"] = "flow"
+    """What the last layer gives: v itself, or x0, from which v = (x0 - x_t) / t. The flow is the target either way.
+    Data lies near a surface of few dimensions and flow, being mostly noise, does not: a narrow network fitted for few
+    steps is better at naming the data than at carrying the noise through (Li & He 2025, "Back to Basics"; measured in
+    ``benchmarks/tiny_fit.py``)."""
     timestep_shift: float = 1.0
     """s of ``flow.shift_timesteps``, in training and in sampling: 1 at low resolution, 3 at SD3's."""
     checkpoint_groups: bool = False
@@ -113,8 +122,9 @@ class ISADiT(nn.Module):
                 self.ispe.channels,
                 config.ispe_in_values,
                 config.local_start,
+                updates_body=layer < config.depth - 1,
             )
-            for _ in range(config.depth)
+            for layer in range(config.depth)
         )
         for module in self.groups.modules():
             if isinstance(module, AdaLN):
@@ -125,6 +135,11 @@ class ISADiT(nn.Module):
         for layer in (self.final_modulation, self.unpatchify):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+    def inner_linears(self) -> list[nn.Linear]:
+        """The linear layers between tokens and tokens: all of the blocks' but those that read the timestep."""
+        modulations = {layer for group in self.groups for layer in (group.modulation_z, group.modulation_y)}
+        return [m for m in self.groups.modules() if isinstance(m, nn.Linear) and m not in modulations]
 
     def condition(self, given: Conditions) -> ConditionTokens:
         """Everything that does not depend on the noisy latents or on t."""
@@ -162,7 +177,14 @@ class ISADiT(nn.Module):
                 z, y = group(*inputs)
 
         shift, scale = self.final_modulation(time)[:, None, None].chunk(2, dim=-1)
-        v = self.unpatchify(self.final_norm(z) * (1 + scale) + shift)
-        return rearrange(
-            v, "B f (h w) (c p q) -> B c f (h p) (w q)", h=height, p=patch, q=patch, c=self.config.latent_channels
+        out = rearrange(
+            self.unpatchify(self.final_norm(z) * (1 + scale) + shift),
+            "B f (h w) (c p q) -> B c f (h p) (w q)",
+            h=height,
+            p=patch,
+            q=patch,
+            c=self.config.latent_channels,
         )
+        if self.config.prediction == "flow":
+            return out
+        return (out - x_t) / t.clamp(min=MIN_TIME)[:, None, None, None, None]

@@ -20,3 +20,9 @@ def test_groups_hold_the_frames_of_their_latent():
     groups = timeline.group_by_latent(torch.arange(9.0)[None])
     assert groups.tolist() == [[[0, 0, 0, 0], [1, 2, 3, 4], [5, 6, 7, 8]]]
     assert timeline.ungroup(groups).tolist() == [list(range(9))]
+
+
+def test_places_follow_the_groups():
+    assert timeline.place_in_latent(9).tolist() == [0, 1, 2, 3, 4, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="multiple of 4"):
+        timeline.place_in_latent(8)

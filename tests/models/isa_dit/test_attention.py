@@ -10,7 +10,8 @@ from models.isa_dit.attention import HeadNorm, attend, rotate
 @pytest.mark.parametrize("masked", [True, False])
 def test_plain_steps_in_bf16_equal_the_fused_kernel(masked):
     q, k, v = (torch.randn(3, 2, n, 8) for n in (5, 7, 7))
-    mask = torch.rand(3, 7) > 0.3 if masked else None
+    hidden = torch.rand(3, 1, 1, 7) > 0.7
+    mask = torch.randn(3, 2, 1, 7).masked_fill(hidden, -torch.inf) if masked else None
     exact = attend(q, k, v, mask)
     halves = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask)
     torch.testing.assert_close(halves.float(), exact, atol=0.03, rtol=0.03)

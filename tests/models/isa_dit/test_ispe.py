@@ -57,9 +57,26 @@ def test_attention_starts_near_the_matching_place_only_with_a_local_start(local_
     points = torch.rand(256, 3) * 2 - 1
     points[:, 2] = 0
     z, y = torch.randn(64, 128), torch.randn(256, 96)
-    q = block.norm_q_z(block.qk_z(add_encoding(z, 4 * encoding(pixels)))[None, :, :96])
-    k = block.norm_k_y(block.qk_y(add_encoding(y, 4 * encoding(points)))[None, :, 96:])
+    look = block.rendering
+    q = look.norm_q(look.q(add_encoding(z, 4 * encoding(pixels)))[None])
+    k = look.norm_k(look.k(add_encoding(y, 4 * encoding(points)))[None])
     weights = torch.softmax(q @ k.mT / math.sqrt(32), dim=-1).mean(dim=1)[0]
     attended = (weights * torch.cdist(pixels, points)).sum(-1).mean()
     uniform = torch.cdist(pixels, points).mean()
     assert (attended < 0.5 * uniform) == local_start
+
+
+def test_the_share_of_attention_that_bodies_get_is_a_silhouette_from_the_start():
+    """A body over the left half of the picture: tokens there look at it, tokens far from it look at nobody."""
+    torch.manual_seed(0)
+    encoding = SinusoidalEncoding(16, highest=4 * math.pi)
+    block = ISATransformerBlock(128, 96, 4, encoding.channels, in_values=True, local_start=True)
+    pixels = rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz")
+    points = torch.rand(128, 3) * torch.tensor([1.0, 2, 0]) - torch.tensor([1.0, 1, 0])
+    look = block.rendering
+    q = look.norm_q(look.q(add_encoding(torch.randn(64, 128), 4 * encoding(pixels)))[None])
+    k = look.norm_k(look.k(add_encoding(torch.randn(128, 96), 4 * encoding(points)))[None])
+    logits = torch.cat([look.nobody_logit[None, :, None, None].expand(1, 4, 64, 1), q @ k.mT / math.sqrt(24)], dim=-1)
+    share = 1 - logits.softmax(dim=-1)[0, ..., 0].mean(dim=0)
+    assert share[pixels[:, 0] < -0.2].mean() > 0.7
+    assert share[pixels[:, 0] > 0.6].mean() < 0.3

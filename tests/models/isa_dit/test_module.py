@@ -1,7 +1,11 @@
 """Training and sampling on latents made here."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from lightning import Trainer
+from torch.utils.data import DataLoader
 
 from models.batch import LatentBatch
 from models.isa_dit import ISADiTConfig
@@ -59,7 +63,7 @@ def test_training_learns_one_batch_and_sampling_gives_it_back(batch):
     module = ISADiTModule(ISADiTConfig(width=48, body_width=48, depth=1, heads=2, body_heads=2, num_frequencies=8))
     optimizer = torch.optim.Adam(module.network.parameters(), lr=5e-3)
     losses = []
-    for step in range(200):
+    for step in range(300):
         t, generator = torch.rand(2), module._generator(step)
         loss = module.flow_loss(module.network, batch.latents, batch.conditions(), t, generator).mean()
         optimizer.zero_grad()
@@ -69,6 +73,24 @@ def test_training_learns_one_batch_and_sampling_gives_it_back(batch):
     assert sum(losses[-10:]) < 0.25 * sum(losses[:10])
     sampled = sample(module.network, batch.conditions(), steps=10, guidance=1.0)
     assert (sampled - batch.latents).square().mean() < 0.3 * batch.latents.square().mean()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_step_moves_every_weight(batch, optimizer):
+    """Muon takes the matrices inside the blocks; together the two groups hold each weight once."""
+    module = ISADiTModule(replace(CONFIG, start_gate=0.5), optimizer=optimizer, warmup_steps=1)
+    before = {name: weight.clone() for name, weight in module.network.named_parameters()}
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", max_steps=3, enable_model_summary=False, **quiet)
+    trainer.fit(module, DataLoader([batch] * 3, batch_size=None))
+    after = dict(module.network.named_parameters())
+    unused = {"null_camera", "null_clip"}  # nothing was dropped in these steps, or too little to tell
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    assert still <= unused
+    state = trainer.optimizers[0].state
+    by_muon = {name for name, weight in after.items() if "momentum_buffer" in state[weight]}
+    inside = {f"{name}.weight" for name, m in module.network.named_modules() if m in module.network.inner_linears()}
+    assert by_muon == (inside if optimizer == "muon" else set())
 
 
 def test_sampling_depends_on_the_seed_alone(batch):

@@ -85,6 +85,27 @@ def test_the_network_starts_at_zero_flow(make_conditions):
     assert velocity(network, make_conditions(1)).abs().max() == 0
 
 
+def test_a_motion_backwards_is_another_motion(tiny, make_conditions):
+    """The four frames of a latent have an order: the set of their points alone would be the same."""
+    given = make_conditions(1)
+    for block in tiny.groups:  # attention through time would tell them apart as well
+        block.body_temporal.forward = lambda y, modulation: y
+    still = replace(given.body, world_to_camera=given.body.world_to_camera[:, :1].expand(-1, 9, -1, -1))
+    backwards = replace(still, points=still.points[:, :, [0, 4, 3, 2, 1, 8, 7, 6, 5]])
+    change = velocity(tiny, replace(given, body=backwards)) - velocity(tiny, replace(given, body=still))
+    assert change.abs().max() > 1e-4
+
+
+def test_a_predicted_x0_becomes_the_flow_that_leads_to_it(make_conditions):
+    network = ISADiT(ISADiTConfig(width=96, body_width=96, depth=1, prediction="data"))
+    torch.nn.init.constant_(network.unpatchify.bias, 0.25)  # the last layer begins at zero: x0 is 0.25 everywhere
+    given = make_conditions(1)
+    torch.manual_seed(2)
+    x_t, t = torch.randn_like(given.background_latents), torch.tensor([0.3, 0.8])
+    x0 = x_t + t[:, None, None, None, None] * velocity(network, given)
+    torch.testing.assert_close(x0, torch.full_like(x0, 0.25))
+
+
 def test_checkpointing_gives_the_same_gradients(tiny, make_conditions):
     given = make_conditions(1)
 
