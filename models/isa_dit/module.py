@@ -61,8 +61,8 @@ class ISADiTModule(L.LightningModule):
 
     Args:
         config: the network.
-        optimizer: ``adamw``, or ``muon`` (Jordan et al. 2024), whose steps cost more and go further, which pays in short
-            fits (``benchmarks/tiny_fit.py``). It works on whole matrices, so not under ZeRO.
+        optimizer: ``adamw``, or ``muon`` (Jordan et al. 2024), whose steps cost more and go further, which pays in
+            short fits (``benchmarks/tiny_fit.py``). It works on whole matrices, so not under ZeRO.
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
         muon_learning_rate: of Muon; its steps are scaled to be as large as AdamW's (Liu et al. 2025).
         ema_decay: of the averaged weights that validation and sampling use.
