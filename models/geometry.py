@@ -35,7 +35,7 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def computed(*args: P.args, **kwargs: P.kwargs) -> R:
-        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
+        device = next(arg.device.type for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor))
         with torch.autocast(device, enabled=False):
             return function(*args, **kwargs)
 

@@ -24,10 +24,13 @@ LOCAL_GAIN = 2.0
 """Initial gain of normalised queries and keys under ``local_start``. Logits grow fourfold: at 1 the attention of a
 fresh network spreads over three quarters of the body, at 2 over about a tenth (measured on an 8×8 latent)."""
 
-NOBODY_RANGE = (0.8, 0.95)
+NOBODY_RANGE = (0.9, 1.08)
 """Initial logits of looking at nobody under ``local_start``, from the first head to the last, as shares of the logit of
 a point that lies exactly where the token does. So the body's share of the attention starts as a soft silhouette, a
 little wider in one head than in the next. With a logit of 0 even the furthest token looks at the body alone."""
+
+NOBODY_KEYS = 256
+"""Points in four frames for which that range was found. The more there are, the more attention they get together."""
 
 
 class FeedForward(nn.Sequential):
@@ -106,16 +109,21 @@ class InterspatialAttention(nn.Module):
         self.nobody_logit = nn.Parameter(torch.zeros(heads)) if nobody else None
 
     @torch.no_grad()
-    def start_local(self, encoding_channels: int) -> None:
+    def start_local(self, channels: int, scale: float) -> None:
         """Let attention begin near the matching place: keys read the encoding with the queries' weights, and so
-        Q·K starts as a kernel of distance in NDC."""
-        nn.init.orthogonal_(self.q.weight[:, :encoding_channels])
-        self.k.weight[:, :encoding_channels] = self.q.weight[:, :encoding_channels]
+        Q·K starts as a kernel of distance in NDC. The encoding has ``channels`` sines and cosines times ``scale``."""
+        nn.init.orthogonal_(self.q.weight[:, :channels])
+        self.k.weight[:, :channels] = self.q.weight[:, :channels]
         for norm in (self.norm_q, self.norm_k):
             norm.weight.fill_(LOCAL_GAIN)
-        if self.nobody_logit is not None:
-            nearest = LOCAL_GAIN**2 * self.norm_q.weight.numel() ** 0.5  # logit of a point right at a token's place
-            self.nobody_logit.copy_(nearest * torch.linspace(*NOBODY_RANGE, self.heads))
+        if self.nobody_logit is None:
+            return
+        # Beside the encoding, queries and keys hold the tokens themselves, of unit variance and unlike each other.
+        encoding = scale**2 / 2 * self.q.weight[:, :channels].square().sum()
+        of_q, of_k = (encoding + layer.weight.square().sum() for layer in (self.q, self.k))
+        cosine = encoding / (of_q * of_k).sqrt()  # of query and key at the same place
+        nearest = LOCAL_GAIN**2 * self.norm_q.weight.numel() ** 0.5 * cosine
+        self.nobody_logit.copy_(nearest * torch.linspace(*NOBODY_RANGE, self.heads))
 
     def forward(
         self, x: Tensor, context: Tensor, values: Tensor, group: Group, group_context: Group,
@@ -133,7 +141,9 @@ class InterspatialAttention(nn.Module):
             v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
             hidden = repeat(~context_mask, "b m -> b heads 1 m", heads=self.heads)
             bias = torch.zeros_like(hidden, dtype=self.nobody_logit.dtype).masked_fill(hidden, -torch.inf)
-            bias = torch.cat([repeat(self.nobody_logit, "heads -> b heads 1 1", b=len(v)), bias], dim=-1)
+            crowd = (context_mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
+            nobody = rearrange(self.nobody_logit + crowd[:, None], "b heads -> b heads 1 1")
+            bias = torch.cat([nobody, bias], dim=-1)
         return self.out(attend(q, k, split_heads(v, self.heads), bias))
 
 
@@ -154,15 +164,15 @@ class ISATransformerBlock(nn.Module):
 
     Args:
         width, body_width: D and E.
-        encoding_channels: channels of the ISPE, added to the first channels of both kinds of tokens.
+        encoding_channels, encoding_scale: of the ISPE, added to the first channels of both kinds of tokens.
         in_values: add the ISPE to values too, as Eq. 12 is printed, rather than to queries and keys alone.
         local_start: initialise both directions so that attention begins near the matching place.
         updates_body: False in the last layer, after which nobody reads the body tokens: they pass as they are.
     """
 
     def __init__(
-        self, width: int, body_width: int, heads: int, encoding_channels: int, in_values: bool, local_start: bool,
-        updates_body: bool = True,
+        self, width: int, body_width: int, heads: int, encoding_channels: int, encoding_scale: float, in_values: bool,
+        local_start: bool, updates_body: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         if encoding_channels > min(width, body_width):
@@ -180,7 +190,7 @@ class ISATransformerBlock(nn.Module):
         if local_start:
             for direction in self.children():
                 if isinstance(direction, InterspatialAttention):
-                    direction.start_local(encoding_channels)
+                    direction.start_local(encoding_channels, encoding_scale)
 
     def forward(
         self,
@@ -222,6 +232,7 @@ class ISAGroup(nn.Module):
         body_heads: int,
         clip_width: int,
         encoding_channels: int,
+        encoding_scale: float,
         in_values: bool,
         local_start: bool,
         updates_body: bool,
@@ -236,7 +247,7 @@ class ISAGroup(nn.Module):
         self.temporal = TransformerBlock(width, heads, in_time=True)
         self.body_temporal = TransformerBlock(body_width, body_heads, in_time=True)
         self.isa = ISATransformerBlock(
-            width, body_width, body_heads, encoding_channels, in_values, local_start, updates_body
+            width, body_width, body_heads, encoding_channels, encoding_scale, in_values, local_start, updates_body
         )
         self.norm_camera, self.norm_clip = nn.LayerNorm(width), nn.LayerNorm(width)
         self.camera = CrossAttention(width, width, heads)

@@ -61,7 +61,7 @@ class BodyTokens(nn.Module):
             the body it is. Not in Eq. 8; without it only the pose tells a left hand from a right one.
 
     A token also says which of its latent's four frames it stands for. Eq. 9 lets a latent attend to the points of all
-    four alike; a set of points without an order in time would look the same played backwards.
+    four alike, and a set of points without an order in time looks the same played backwards.
     """
 
     def __init__(self, width: int, num_frequencies: int, point_identity: bool) -> None:

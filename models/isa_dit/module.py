@@ -11,7 +11,7 @@ from typing import Any, Literal
 import lightning as L
 import torch
 from jaxtyping import Bool, Float
-from lightning.pytorch.strategies import DeepSpeedStrategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
 from pytorch_optimizer import Muon
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -90,7 +90,9 @@ class ISADiTModule(L.LightningModule):
         self.network = ISADiT(config)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         if init_from:
-            self.load_state_dict(torch.load(init_from, map_location="cpu", weights_only=True)["state_dict"])
+            content = _read(init_from, "cpu")
+            require_meaning(content["isa_dit_config"], config, init_from)
+            _fill(self, content["state_dict"], init_from)
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
@@ -149,8 +151,8 @@ class ISADiTModule(L.LightningModule):
 
     def _muon(self) -> torch.optim.Optimizer:
         """Muon for the matrices inside the blocks, AdamW for whatever touches the outside or is no matrix."""
-        if isinstance(self.trainer.strategy, DeepSpeedStrategy):
-            raise ValueError("optimizer 'muon' needs whole matrices, which ZeRO cuts up: choose 'adamw'")
+        if isinstance(self.trainer.strategy, DeepSpeedStrategy | FSDPStrategy):
+            raise ValueError("optimizer 'muon' needs whole matrices, which ZeRO and FSDP cut up: choose 'adamw'")
         inside = [linear.weight for linear in self.network.inner_linears()]
         chosen = {id(weight) for weight in inside}
         outside = [weight for weight in self.network.parameters() if id(weight) not in chosen]
@@ -181,15 +183,38 @@ def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISAD
     """The averaged network inside a checkpoint of a fit, ready for sampling.
 
     Raises:
-        ValueError: if the file is missing or holds no ISA-DiT.
+        ValueError: if the file is missing, holds no ISA-DiT, or one of another version of this code.
     """
+    content = _read(checkpoint, device)
+    network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
+    prefix = "averaged."
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    _fill(network, weights, checkpoint)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Path) -> None:
+    """Raise ``ValueError`` if weights fitted under ``saved`` would mean something else under ``config``."""
+    free = {"timestep_shift", "checkpoint_groups", "start_gate", "local_start"}  # of the fit, not of the function
+    ours = asdict(config)
+    if wrong := [name for name in ours if name not in free and saved.get(name) != ours[name]]:
+        raise ValueError(
+            f"{where} was fitted with {', '.join(f'{name}={saved.get(name)!r}' for name in wrong)}, this fit has "
+            f"{', '.join(f'{name}={ours[name]!r}' for name in wrong)}: set model.config to what it was"
+        )
+
+
+def _read(checkpoint: str | Path, device: torch.device | str) -> dict[str, Any]:
     if not Path(checkpoint).is_file():
         raise ValueError(f"{checkpoint}: no such checkpoint; fit one with `python -m pipelines.fit_dit`")
     content = torch.load(checkpoint, map_location=device, weights_only=True)
     if "isa_dit_config" not in content:
         raise ValueError(f"{checkpoint} holds no ISA-DiT: give a checkpoint that pipelines.fit_dit wrote")
-    network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
-    prefix = "averaged."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    network.load_state_dict(weights)
-    return network.to(device).eval().requires_grad_(False)
+    return content
+
+
+def _fill(module: torch.nn.Module, weights: dict[str, Tensor], where: str | Path) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{where} is of another version of this code: fit again ({error})") from error

@@ -24,7 +24,7 @@ from models.isa_dit.camera import CameraTokens, null_where_dropped
 from models.isa_dit.identity import ReferenceOnBody
 from models.isa_dit.ispe import SinusoidalEncoding
 
-MIN_TIME = 0.02
+MIN_TIME = 1e-3
 """Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
 
 
@@ -120,6 +120,7 @@ class ISADiT(nn.Module):
                 config.body_heads,
                 config.clip_width,
                 self.ispe.channels,
+                config.ispe_scale,
                 config.ispe_in_values,
                 config.local_start,
                 updates_body=layer < config.depth - 1,

@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 
 from models.geometry import pixel_centres, pixels_to_ndc, points_to_ndc
-from models.isa_dit.blocks import ISATransformerBlock
+from models.isa_dit.blocks import InterspatialAttention, ISATransformerBlock
 from models.isa_dit.ispe import SinusoidalEncoding, add_encoding
 
 FOCAL, SIDE = 40.0, 32
@@ -52,7 +52,7 @@ def test_bad_frequencies_are_refused():
 def test_attention_starts_near_the_matching_place_only_with_a_local_start(local_start):
     """Mean distance in NDC between a pixel and the body points that it attends to, at initialisation."""
     encoding = SinusoidalEncoding(16)
-    block = ISATransformerBlock(128, 96, 3, encoding.channels, in_values=False, local_start=local_start)
+    block = ISATransformerBlock(128, 96, 3, encoding.channels, 4.0, in_values=False, local_start=local_start)
     pixels = rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz")
     points = torch.rand(256, 3) * 2 - 1
     points[:, 2] = 0
@@ -66,17 +66,24 @@ def test_attention_starts_near_the_matching_place_only_with_a_local_start(local_
     assert (attended < 0.5 * uniform) == local_start
 
 
-def test_the_share_of_attention_that_bodies_get_is_a_silhouette_from_the_start():
+@pytest.mark.parametrize(("width", "body_width", "heads", "points"), [(128, 96, 4, 64), (768, 768, 12, 512)])
+def test_the_share_of_attention_that_bodies_get_is_a_silhouette_from_the_start(width, body_width, heads, points):
     """A body over the left half of the picture: tokens there look at it, tokens far from it look at nobody."""
     torch.manual_seed(0)
-    encoding = SinusoidalEncoding(16, highest=4 * math.pi)
-    block = ISATransformerBlock(128, 96, 4, encoding.channels, in_values=True, local_start=True)
+    encoding, scale = SinusoidalEncoding(16, highest=4 * math.pi), 4.0
+    look = InterspatialAttention(width, body_width, body_width, heads, nobody=True)
+    look.start_local(encoding.channels, scale)
+    torch.nn.init.zeros_(look.v.weight)  # values are 1 where there is a body and 0 for nobody: the result is the share
+    torch.nn.init.ones_(look.v.bias)
+    torch.nn.init.constant_(look.out.weight, 1 / body_width)
+    torch.nn.init.zeros_(look.out.bias)
     pixels = rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz")
-    points = torch.rand(128, 3) * torch.tensor([1.0, 2, 0]) - torch.tensor([1.0, 1, 0])
-    look = block.rendering
-    q = look.norm_q(look.q(add_encoding(torch.randn(64, 128), 4 * encoding(pixels)))[None])
-    k = look.norm_k(look.k(add_encoding(torch.randn(128, 96), 4 * encoding(points)))[None])
-    logits = torch.cat([look.nobody_logit[None, :, None, None].expand(1, 4, 64, 1), q @ k.mT / math.sqrt(24)], dim=-1)
-    share = 1 - logits.softmax(dim=-1)[0, ..., 0].mean(dim=0)
-    assert share[pixels[:, 0] < -0.2].mean() > 0.7
+    body = torch.rand(4 * points, 3) * torch.tensor([1.0, 2, 0]) - torch.tensor([1.0, 1, 0])
+    z = add_encoding(torch.randn(1, 64, width), scale * encoding(pixels)[None])
+    y = add_encoding(torch.randn(1, 4 * points, body_width), scale * encoding(body)[None])
+    same = lambda tokens: tokens  # noqa: E731
+    share = look(z, y, y, same, same, torch.ones(1, 4 * points, dtype=torch.bool))[0, :, 0]
+    assert share[pixels[:, 0] < -0.2].mean() > 0.6
     assert share[pixels[:, 0] > 0.6].mean() < 0.3
+    nobody_there = look(z, y, y, same, same, torch.zeros(1, 4 * points, dtype=torch.bool))
+    assert nobody_there.abs().max() < 1e-6

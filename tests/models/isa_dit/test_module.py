@@ -1,6 +1,6 @@
 """Training and sampling on latents made here."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from models.batch import LatentBatch
 from models.isa_dit import ISADiTConfig
-from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions
+from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions, load_dit
 from models.isa_dit.sampling import sample
 
 CONFIG = ISADiTConfig(width=32, body_width=24, depth=1, heads=2, body_heads=2, num_frequencies=4)
@@ -99,3 +99,15 @@ def test_sampling_depends_on_the_seed_alone(batch):
     samples = [sample(module.network.eval(), batch.conditions(), steps=2, seed=seed) for seed in (1, 1, 2)]
     assert torch.equal(samples[0], samples[1])
     assert not torch.equal(samples[0], samples[2])
+
+
+def test_weights_that_would_mean_something_else_are_refused(tmp_path):
+    path = tmp_path / "dit.ckpt"
+    module = ISADiTModule(CONFIG)
+    torch.save({"isa_dit_config": asdict(CONFIG), "state_dict": module.state_dict()}, path)
+    ISADiTModule(replace(CONFIG, timestep_shift=3.0), init_from=str(path))
+    with pytest.raises(ValueError, match="prediction='flow', this fit has prediction='data'"):
+        ISADiTModule(replace(CONFIG, prediction="data"), init_from=str(path))
+    torch.save({"isa_dit_config": asdict(CONFIG), "state_dict": {"averaged.renamed": torch.zeros(1)}}, path)
+    with pytest.raises(ValueError, match="another version"):
+        load_dit(path)
