@@ -2,7 +2,8 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -24,12 +25,22 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def small_files_only() -> Iterator[None]:
-    """No file may grow beyond 500 bytes, which fails where a full disk would."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+def small_files_only() -> Callable[[], AbstractContextManager[None]]:
+    """Within it no file may grow beyond 500 bytes, which fails where a full disk would.
+
+    A context and not the whole test: pytest's own report may go to a file, and it is longer.
+    """
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """From a folder of good and bad files to shards: every source is accounted for, with a true reason."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -143,9 +145,12 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_full_disk_ends_it_with_one_line(
-    bad_videos: Path, tmp_path: Path, small_files_only: None, capsys: pytest.CaptureFixture[str]
+    bad_videos: Path,
+    tmp_path: Path,
+    small_files_only: Callable[[], AbstractContextManager[None]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
+    with small_files_only(), pytest.raises(SystemExit) as caught:
         main([f"--videos={bad_videos / 'empty.mp4'}", f"--out={tmp_path / 'out'}"])
     assert caught.value.code == 1
     assert f"cannot write to {tmp_path / 'out'}: File too large: make room" in capsys.readouterr().err

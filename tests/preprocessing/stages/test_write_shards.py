@@ -1,5 +1,7 @@
 """Shards: complete or absent, the same bytes every time, readable by anything that reads webdataset's tars."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,9 @@ def test_full_shards_survive_an_exception_until_they_are_discarded(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.tar"]
 
 
-def test_a_full_disk_leaves_no_half_shard(tmp_path: Path, small_files_only: None) -> None:
-    with pytest.raises(OSError, match="File too large"):
+def test_a_full_disk_leaves_no_half_shard(
+    tmp_path: Path, small_files_only: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with small_files_only(), pytest.raises(OSError, match="File too large"):
         fill(tmp_path, ShardConfig(10, 1e9))
     assert list(tmp_path.iterdir()) == []
