@@ -24,10 +24,10 @@ CONFIG = "configs/dit/tiny.yaml"
 
 VARIANTS: dict[str, dict[str, object]] = {
     "preset": {},
-    "closed gates": {"model.config.start_gate": 0.0},
     "adamw": {"model.optimizer": "adamw"},
     "predicts the flow": {"model.config.prediction": "flow"},
     "no local start": {"model.config.local_start": False},
+    "closed gates": {"model.config.start_gate": 0.0},
     "no point identity": {"model.config.point_identity": False},
     "no ISPE in values": {"model.config.ispe_in_values": False},
 }
