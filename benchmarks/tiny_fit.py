@@ -1,7 +1,7 @@
 """What each choice of the tiny ISA-DiT preset is worth, fitted for as many steps on the latents of the demo.
 
     make demo
-    python -m benchmarks.tiny_fit --latents outputs/demo/latents --steps 200
+    python -m benchmarks.tiny_fit --latents outputs/demo/latents
 
 Each variant is one fit with one thing changed. Its validation error, the mean squared error of the x0 that the network
 points at (in latents of unit variance, at four times t), is kept in ``--out`` as soon as it is known; the same command
@@ -62,7 +62,7 @@ def main() -> None:
     """Fit what is missing and print everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latents", default="outputs/demo/latents", help="folder that make demo made (%(default)s)")
-    parser.add_argument("--steps", type=int, default=200, help="of each fit (%(default)s)")
+    parser.add_argument("--steps", type=int, default=120, help="of each fit (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/results/tiny_fit.json"), help="kept here (%(default)s)")
     given = parser.parse_args()

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from datamodules.clips import to_pixels
-from datamodules.latent_files import LatentInfo, LatentSample, encode_latents, file_hash
+from datamodules.latent_files import INFO, LatentInfo, LatentSample, encode_latents, file_hash
 from datamodules.shards import Shards
 from datamodules.transforms import fit
 from models.isa_dit.clip import load_clip_vision
@@ -31,6 +31,7 @@ from models.timeline import check_num_frames
 from models.vae.autoencoder import VideoVAE
 from models.vae.module import load_vae
 from pipelines.cli import run
+from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
 from preprocessing.sample import Sample, decode
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
@@ -170,6 +171,8 @@ def cache_latents(
     mean, std = statistics.result()
     LatentInfo(file_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
     write_manifest(folder, packed.rows, job=f"latents:{file_hash(vae)}:{clip_model}")
+    settings = {"shards": shards, "vae": vae, "clip_model": clip_model, "num_frames": frames, "size": height_width}
+    log_result("latents", folder.name, settings, {"clips": float(len(packed.rows)), "std": std}, {"": [folder / INFO]})
 
 
 def _common(name: str, values: list[Any]) -> Any:

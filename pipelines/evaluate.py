@@ -32,7 +32,7 @@ from pipelines.metrics.image import psnr, ssim
 from pipelines.metrics.silhouette import silhouette_iou
 from pipelines.panels import side_by_side
 from pipelines.report import write_report
-from pipelines.tracking import RunLogger
+from pipelines.tracking import log_result
 from preprocessing.video import decode_frames, probe, write_video
 
 Scores = dict[str, float]
@@ -95,15 +95,11 @@ def evaluate(pairs: Iterator[Pair], total: int, out: str, samples: int, settings
 
 
 def _log(folder: Path, summary: dict[str, Scores], settings: dict[str, str]) -> None:
-    logger = RunLogger("evaluate", run_name=folder.name)
-    logger.mark_experiment()
-    logger.log_hyperparams(settings)
-    logger.log_metrics({name: values["mean"] for name, values in summary.items()})
-    for name in ("metrics.json", "clips.csv", "report.html"):
-        logger.log_file(folder / name)
-    for clip in sorted((folder / "clips").glob("*.mp4")):
-        logger.log_file(clip, "clips")
-    logger.finalize("success")
+    means = {name: values["mean"] for name, values in summary.items()}
+    tables = [folder / name for name in ("metrics.json", "clips.csv", "report.html")]
+    log_result(
+        "evaluate", folder.name, settings, means, {"": tables, "clips": sorted((folder / "clips").glob("*.mp4"))}
+    )
 
 
 def evaluate_vae(

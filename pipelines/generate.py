@@ -37,11 +37,15 @@ from models.vae.module import load_vae
 from pipelines.cli import run
 from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
+from pipelines.tracking import log_result
 from preprocessing.sample import Bodies, Cameras, Sample
 from preprocessing.synthetic.render import render_bodies
 from preprocessing.video import write_video
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
+
+LOGGED_CLIPS = 8
+"""Clips of a split that its MLflow run keeps."""
 
 SHEET_FRAMES = 8
 """Frames of a clip that its picture shows."""
@@ -188,9 +192,17 @@ def clip(
     drawn, _ = render_bodies(load_body(body), bodies, cameras, size)
     sheet = contact_sheet([person.video.repeat(frames, axis=0), drawn, video], SHEET_FRAMES)
     Image.fromarray(sheet).save(target.with_suffix(".png"))
-    recipe = {"generated": True, "generator": "ISA4D", "reference": reference, "motion": motion, "camera": camera}
+    recipe: dict[str, object] = {
+        "generated": True,
+        "generator": "ISA4D",
+        "reference": reference,
+        "motion": motion,
+        "camera": camera,
+    }
     recipe |= {"background": background, "checkpoint": checkpoint, "steps": steps, "guidance": guidance, "seed": seed}
     target.with_suffix(".json").write_text(json.dumps(recipe, indent=2) + "\n")
+    made = [target, target.with_suffix(".png"), target.with_suffix(".json")]
+    log_result("generate", target.stem, recipe, {"frames": float(frames)}, {"": made})
     print(f"{target}: {frames} frames at {moves.fps:g} frames/s; {target.with_suffix('.png')} shows it at a glance")
 
 
@@ -247,6 +259,15 @@ def split(
             write_video(folder / f"{key}.mp4", videos[i], fps)
             if batch.has_background[i]:
                 write_video(folder / "backgrounds" / f"{key}.mp4", backgrounds[i], fps)
+    settings: dict[str, object] = {
+        "latents": latents,
+        "split": split,
+        "shuffle_motion": shuffle_motion,
+        "checkpoint": checkpoint,
+    }
+    settings |= {"steps": steps, "guidance": guidance, "sampler": sampler, "seed": seed}
+    made = sorted(folder.glob("*.mp4"))
+    log_result("generate", folder.name, settings, {"clips": float(len(made))}, {"samples": made[:LOGGED_CLIPS]})
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:

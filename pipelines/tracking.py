@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,20 @@ class RunLogger(MLFlowLogger):
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a file with the run."""
         self.experiment.log_artifact(self.run_id, str(path), folder or None)
+
+
+def log_result(
+    experiment: str, name: str, settings: Mapping[str, object], metrics: dict[str, float], files: dict[str, list[Path]]
+) -> None:
+    """One finished run of a program that is no fit: its settings, figures and files (folder of the run → files)."""
+    logger = RunLogger(experiment, run_name=name)
+    logger.mark_experiment()
+    logger.log_hyperparams(dict(settings))
+    logger.log_metrics(metrics)
+    for folder, paths in files.items():
+        for path in paths:
+            logger.log_file(path, folder)
+    logger.finalize("success")
 
 
 class RememberRun(Callback):

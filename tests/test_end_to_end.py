@@ -3,6 +3,7 @@
 import json
 import math
 
+import mlflow
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,3 +25,10 @@ def test_from_nothing_to_a_scored_clip(tmp_path, monkeypatch):
     picture = np.asarray(Image.open(tmp_path / "demo" / "result.png"))
     assert picture.std() > 10
     assert len(list((tmp_path / "demo" / "generated").glob("*.mp4"))) == 2
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    logged = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
+    assert {"vae", "latents", "dit", "generate", "evaluate"} <= logged.keys()
+    own, shuffled = client.search_runs([logged["generate"]], order_by=["attributes.start_time"])
+    assert (own.data.params["shuffle_motion"], shuffled.data.params["shuffle_motion"]) == ("False", "True")
+    assert len(client.list_artifacts(own.info.run_id, "samples")) == 2
