@@ -18,16 +18,17 @@ import torch
 
 from models.body import load_body
 from preprocessing.stages.write_shards import pack_clip
-from preprocessing.synthetic import clip, render
+from preprocessing.synthetic import clip
 from preprocessing.synthetic.clip import ClipSettings, synthesize
+from preprocessing.synthetic.render import clip_render
 
 CLIPS_OF_SIZE = {64: 10, 128: 10, 256: 5, 512: 2}
 NUM_FRAMES, FPS = 9, 10.0
 STEPS = {
     "motion+posing": [(clip, "sample_outfit"), (clip, "sample_motion"), (clip, "stand_on_ground"),
-                      (clip, "posed_vertices")],
+                      (clip, "posed_vertices"), (clip, "dress")],
     "camera": [(clip, "sample_shot"), (clip, "place")],
-    "world": [(clip, "sample_world"), (render, "directions"), (render, "_look")],
+    "world": [(clip, "sample_world"), (clip_render, "directions"), (clip_render, "_look")],
     "people+shadows": [(clip, "render_clip")],
 }  # fmt: skip
 """Functions by step. A call inside another is counted for the inner one only."""

@@ -30,7 +30,7 @@ from pipelines.cli import run
 from pipelines.panels import contact_sheet
 from preprocessing.manifest import ManifestRow, read_manifest
 from preprocessing.sample import Sample, decode
-from preprocessing.synthetic.render import render_bodies
+from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import decode_frames
 
 SIZE, NUM_FRAMES, FPS = 128, 9, 16

@@ -39,7 +39,7 @@ from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
 from pipelines.tracking import log_result
 from preprocessing.sample import Bodies, Cameras, Sample
-from preprocessing.synthetic.render import render_bodies
+from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]

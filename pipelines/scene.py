@@ -25,8 +25,8 @@ from preprocessing.manifest import read_manifest
 from preprocessing.sample import NUM_BETAS, Bodies, Cameras, Sample, decode
 from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
 from preprocessing.stages.mask_people import MaskConfig, mask_person
-from preprocessing.synthetic.cameras import Shot, place
-from preprocessing.synthetic.render import posed_vertices
+from preprocessing.synthetic.people.figure import posed_vertices
+from preprocessing.synthetic.scene.cameras import Shot, place
 from preprocessing.video import probe, read_frames
 
 BODY_SHARE = 0.75
@@ -163,9 +163,8 @@ def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str
 
 
 def _in_front(bodies: Bodies, size: tuple[int, int], body: str) -> Cameras:
-    vertices = posed_vertices(load_body(body), bodies)
+    vertices = np.concatenate(posed_vertices(load_body(body), bodies), axis=1)
     frames = len(vertices)
-    vertices = vertices.reshape(frames, -1, 3)
     middle = (vertices.min(axis=(0, 1)) + vertices.max(axis=(0, 1))) / 2
     still = np.zeros(frames)
     shot = Shot("static", np.tile(middle, (frames, 1)), still, still, still + 1, True, 2.0 * size[0])

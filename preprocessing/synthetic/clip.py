@@ -16,11 +16,12 @@ from models.body import BodyModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
 from preprocessing.sample import NUM_BETAS, Bodies, Sample, make_key
-from preprocessing.synthetic.appearance import sample_outfit
-from preprocessing.synthetic.cameras import MOVES, eyes, place, sample_shot
-from preprocessing.synthetic.motion import sample_motion, stand_on_ground
-from preprocessing.synthetic.render import Scene, posed_vertices, render_clip
-from preprocessing.synthetic.world import sample_world
+from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
+from preprocessing.synthetic.people.figure import dress, posed_vertices
+from preprocessing.synthetic.people.outfit import sample_outfit
+from preprocessing.synthetic.render.clip_render import Scene, render_clip
+from preprocessing.synthetic.scene.cameras import MOVES, eyes, place, sample_shot
+from preprocessing.synthetic.scene.world import sample_world
 
 LICENCE = "CC0-1.0"
 ANNOTATOR = "synthetic-1"
@@ -81,17 +82,18 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
     pose, translation = stand_on_ground(body, betas, motion)
     everyone = np.ones((1, settings.num_frames))
     bodies = Bodies(betas[None], pose[None], translation[None], everyone.astype(np.float32), everyone.astype(bool))
-    vertices = posed_vertices(body, bodies)
+    people = [dress(body, vertices, outfit) for vertices in posed_vertices(body, bodies)]
+    vertices = np.concatenate([figure.vertices for figure in people], axis=1)
 
     moves = of_camera.random() >= STATIC_SHARE and not settings.static_camera
     kind = str(of_camera.choice(MOVES)) if moves else "static"
-    shot = sample_shot(of_camera, vertices.reshape(len(vertices), -1, 3), settings.fps, kind, settings.size)
-    cameras = place(shot, vertices.reshape(len(vertices), -1, 3), image_size, float(of_camera.uniform(0.7, 0.85)))
+    shot = sample_shot(of_camera, vertices, settings.fps, kind, settings.size)
+    cameras = place(shot, vertices, image_size, float(of_camera.uniform(0.7, 0.85)))
     eye = eyes(cameras)
     reach_m = max(np.abs(eye[:, [0, 2]]).max(), np.abs(vertices[..., [0, 2]]).max())
-    scene = Scene(vertices, [outfit], cameras, sample_world(of_world, eye[0], float(reach_m)))
+    scene = Scene(people, cameras, sample_world(of_world, eye[0], float(reach_m)))
 
-    rendering = render_clip(body, scene, image_size)
+    rendering = render_clip(scene, image_size)
     source = f"synthetic:{settings.name}:{index}"
     return Sample(
         key=make_key(hashlib.sha256(source.encode()).hexdigest()[:16], 0, settings.num_frames),

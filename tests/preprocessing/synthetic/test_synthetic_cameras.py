@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from models.geometry import invert_rigid, pixel_centres, project
-from preprocessing.synthetic.cameras import MOVES, directions, eyes, look_at, place, sample_shot
+from preprocessing.synthetic.scene.cameras import MOVES, directions, eyes, look_at, place, sample_shot
 
 SIZE = (48, 64)
 

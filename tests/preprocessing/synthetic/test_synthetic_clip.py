@@ -71,7 +71,7 @@ def test_people_are_in_the_picture_and_large(clips: list[Sample]) -> None:
 
 def test_faces_tell_front_from_back(body: BodyModel) -> None:
     """The head's front and back differ more than noise: hair behind, skin before."""
-    from preprocessing.synthetic.appearance import measure, sample_outfit
+    from preprocessing.synthetic.people.outfit import measure, sample_outfit
 
     measures = measure(body)
     head = np.nonzero(measures.part == 15)[0]

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from models.body import JOINT_NAMES, BodyModel
-from preprocessing.synthetic.angles import STANDING, Angles, pose_from_angles
-from preprocessing.synthetic.motion import STEPS_PER_FRAME, sample_motion, stand_on_ground
-from preprocessing.synthetic.motions import MOTIONS
+from preprocessing.synthetic.motion.angles import STANDING, Angles, pose_from_angles
+from preprocessing.synthetic.motion.ground import STEPS_PER_FRAME, sample_motion, stand_on_ground
+from preprocessing.synthetic.motion.repertoire import MOTIONS
 
 NUM_FRAMES, FPS = 17, 8.0
 

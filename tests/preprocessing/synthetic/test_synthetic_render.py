@@ -6,11 +6,14 @@ import torch
 from models.body import BodyModel, SurfacePoints
 from models.geometry import invert_rigid, plucker_rays, project
 from preprocessing.sample import Bodies, Cameras, Sample, decode, encode
-from preprocessing.synthetic.appearance import sample_outfit
-from preprocessing.synthetic.cameras import directions, eyes
 from preprocessing.synthetic.clip import ClipSettings, synthesize
-from preprocessing.synthetic.render import Scene, Tracer, posed_vertices, render_bodies, render_clip, vertex_normals
-from preprocessing.synthetic.world import sample_world
+from preprocessing.synthetic.people.figure import dress, posed_vertices
+from preprocessing.synthetic.people.outfit import sample_outfit
+from preprocessing.synthetic.render.bodies import render_bodies
+from preprocessing.synthetic.render.clip_render import Scene, render_clip
+from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
+from preprocessing.synthetic.scene.cameras import directions, eyes
+from preprocessing.synthetic.scene.world import sample_world
 
 SIZE = (64, 64)
 
@@ -41,7 +44,7 @@ def test_rays_hit_what_geometry_says() -> None:
     origin = np.array([0.0, 0, -5], np.float32)
     rays = rng.normal(size=(400, 3)) * [0.2, 0.2, 0] + [0, 0, 1]
     rays = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
-    hits = Tracer(vertices, faces).trace(origin, rays)
+    hits = Tracer(Meshes([faces, faces], [30, 30]), vertices.reshape(60, 3)).trace(origin, rays)
 
     a, b, c = np.moveaxis(vertices[:, faces].reshape(20, 3, 3).astype(float), 1, 0)
     matrices = np.stack(np.broadcast_arrays(b - a, c - a, -rays[:, None].astype(float)), axis=-1)
@@ -62,7 +65,7 @@ def test_a_shadow_falls_where_the_light_is_blocked() -> None:
     light = np.array([0.6, 0.8, 0.0], np.float32)
     x = np.linspace(-3, 3, 61, dtype=np.float32) + 0.01
     points = np.stack([x, np.zeros_like(x), np.zeros_like(x)], axis=1)
-    lit = Tracer(square, np.array([[0, 1, 2], [0, 2, 3]])).in_light(points, light)
+    lit = Tracer(Meshes([np.array([[0, 1, 2], [0, 2, 3]])], [4]), square[0]).in_light(points, light)
     np.testing.assert_array_equal(lit, np.abs(x + 0.75) > 1)  # one metre up, the ray is 0.75 m further
 
 
@@ -100,13 +103,13 @@ def test_plucker_rays_meet_the_surface_that_was_rendered(body: BodyModel, clips:
         )
         moment, direction = plucker_rays(intrinsics, world_to_camera, SIZE)[0].chunk(2, dim=1)
         to_first = world_to_camera[0, :1] @ torch.eye(4)
-        vertices = posed_vertices(body, clip.bodies)
+        vertices = posed_vertices(body, clip.bodies)[0]
         for frame in (0, clip.num_frames - 1):
             rays = directions(clip.cameras, frame, SIZE, supersample=1)
-            tracer = Tracer(vertices[frame], body.faces.numpy())
+            tracer = Tracer(Meshes([body.faces.numpy()], [body.num_vertices]), vertices[frame])
             hits = tracer.trace(eyes(clip.cameras)[frame].astype(np.float32), rays)
             assert len(hits.ray) > 100
-            at = torch.as_tensor(hits.interpolate(vertices[frame][hits.person[:, None], hits.corners]))
+            at = torch.as_tensor(hits.interpolate(vertices[frame][hits.corners]))
             at = at @ to_first[0, :3, :3].T + to_first[0, :3, 3]  # in the first camera, as Plücker rays are
             m, d = (x[frame].flatten(1).T[hits.ray] for x in (moment, direction))
             assert (torch.linalg.cross(at.float(), d) - m).norm(dim=-1).max() < 2e-3  # metres from the ray
@@ -149,7 +152,8 @@ def test_the_nearer_of_two_people_hides_the_other(body: BodyModel, clips: list[S
     world = sample_world(rng, np.array([0.0, 1, 5]), 6.0)
 
     def draw(bodies: Bodies, wear: list) -> tuple[np.ndarray, np.ndarray]:
-        drawn = render_clip(body, Scene(posed_vertices(body, bodies), wear, camera, world), SIZE)
+        people = [dress(body, *person) for person in zip(posed_vertices(body, bodies), wear, strict=True)]
+        drawn = render_clip(Scene(people, camera, world), SIZE)
         return drawn.video, drawn.masks
 
     alone, both = draw(front, outfits[:1])[1], draw(together(front, behind), outfits)

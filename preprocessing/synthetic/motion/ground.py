@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 
 from models.body import JOINT_NAMES, BodyModel
-from preprocessing.synthetic.angles import SIDES, pose_from_angles
-from preprocessing.synthetic.motions import MOTIONS
+from preprocessing.synthetic.motion.angles import SIDES, pose_from_angles
+from preprocessing.synthetic.motion.repertoire import MOTIONS
 
 FOOT_BLEND_M = 0.01
 """Feet whose heights differ by much less than this share the weight of the body."""

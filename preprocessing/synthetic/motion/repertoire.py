@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from preprocessing.synthetic.angles import SIDES, Angles, Curve
+from preprocessing.synthetic.motion.angles import SIDES, Angles, Curve
 
 
 def _pulse(phase: Curve) -> Curve:

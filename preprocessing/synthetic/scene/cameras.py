@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from models.geometry import project
 from preprocessing.sample import Cameras
-from preprocessing.synthetic.angles import cross
+from preprocessing.synthetic.motion.angles import cross
 
 MOVES = ("orbit", "dolly", "pan", "handheld")
 """Kinds of moving camera; ``static`` is the one more."""

@@ -1,0 +1,1 @@
+"""What people do: poses and paths in time."""

@@ -1,0 +1,1 @@
+"""Who is seen: bodies, what they wear, and the meshes that the renderer draws."""

@@ -1,0 +1,1 @@
+"""From people, places and cameras to pictures, by tracing rays."""

@@ -1,0 +1,1 @@
+"""Where it happens, in which light, and who films it."""
