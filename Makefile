@@ -62,9 +62,10 @@ shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OU
 
 COUNT ?= 512
 SIZE  ?= 64
-SPLIT ?= train
-synthetic: $(READY)  ## Synthetic clips to shards: make synthetic OUT=folder COUNT=512 SIZE=64 SPLIT=train
-	$(PYTHON) -m pipelines.synthesize --out "$(OUT)" --count $(COUNT) --size $(SIZE) --split $(SPLIT) --workers $(WORKERS)
+SET   ?= train
+synthetic: $(READY)  ## Synthetic clips to shards: make synthetic SET=train OUT=folder COUNT=512 SIZE=64 [SPLIT=test]
+	$(PYTHON) -m pipelines.synthesize --set $(SET) $(if $(SPLIT),--split $(SPLIT)) --out "$(OUT)" --count $(COUNT) \
+	  --size $(SIZE) --workers $(WORKERS)
 
 CAMERA ?= own
 generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=walk.npz OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]

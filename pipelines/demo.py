@@ -97,7 +97,8 @@ def synthetic(
     shards = {name: folder / "shards" / name for name in asdict(clips)}
     for name, count in asdict(clips).items():
         step(
-            *("synthesize", "--out", shards[name], "--count", count, "--split", name, "--workers", workers),
+            *("synthesize", "--set", "tiny", "--split", name, "--out", shards[name], "--count", count),
+            *("--workers", workers),
             *("--size", SIZE, "--num_frames", NUM_FRAMES, "--fps", FPS, "--seed", seed),
         )
     vae, dit, latents = folder / "vae", folder / "dit", folder / "latents"

@@ -1,6 +1,9 @@
 """Make a set of synthetic clips with exact bodies, cameras, masks and backgrounds, in the shards real clips come in.
 
-    python -m pipelines.synthesize --out data/synthetic --count 1000 --size 64 --workers 4
+    python -m pipelines.synthesize --set train --out data/synthetic --count 1000 --size 64 --workers 4
+
+The sets:
+{sets}
 
 Written to ``--out``: ``{split}-000000.tar …``, ``preview.html`` and, last of all, ``manifest.parquet``. The same
 command writes the same bytes, whatever the number of workers.
@@ -20,6 +23,7 @@ from preprocessing.manifest import SPLITS, read_job, write_manifest
 from preprocessing.preview import Card, draw_sheet, write_preview
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
 from preprocessing.synthetic.clip import ANNOTATOR, ClipSettings, synthesize
+from preprocessing.synthetic.sets import SETS
 
 PREVIEW_CLIPS = 24
 MAX_SHARD_BYTES = 1e9
@@ -83,20 +87,22 @@ def make_set(
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
+    sets = "\n".join(f"    {name:8}{recipe.about} ({recipe.split})" for name, recipe in SETS.items())
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.synthesize",
-        description=__doc__,
+        description=(__doc__ or "").replace("{sets}", sets),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, default = parser.add_argument, ClipSettings()
+    add("--set", choices=SETS, default=default.set, help="the named set to make (%(default)s)")
+    add("--split", choices=SPLITS, help="by default the set's own, in brackets above; splits share nobody and nowhere")
     add("--out", type=Path, required=True, help="folder for shards, manifest and preview")
     add("--count", type=int, required=True, help="number of clips")
     add("--size", type=int, default=default.size, help="side of the square clips, pixels (%(default)s)")
     add("--num_frames", type=int, default=default.num_frames, help="1 plus a multiple of 4 (%(default)s)")
     add("--fps", type=float, default=default.fps, help="frames a second (%(default)s)")
     add("--seed", type=int, default=default.seed, help="sets of two seeds share no person, motion or place")
-    add("--split", choices=SPLITS, default=default.split, help="nor do two splits of one seed (%(default)s)")
-    add("--static_camera", action="store_true", help="no camera moves")
+    add("--geometry", action="store_true", help="store depth, normals and part numbers as well")
     add("--body", default="open", help="'open', or the path of an SMPL file")
     add("--workers", type=int, default=1, help="processes, each computing with one thread")
     add("--clips_per_shard", type=int, default=500, help="the most clips in one tar (%(default)s)")
@@ -106,7 +112,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> str:
     """Run the command line. Raises ``ValueError`` as ``make_set`` and ``ClipSettings`` do."""
     given = parse(arguments)
-    settings = ClipSettings(given.size, given.num_frames, given.fps, given.seed, given.split, given.static_camera)
+    settings = ClipSettings(
+        given.set, given.split or "", given.size, given.num_frames, given.fps, given.seed, given.geometry
+    )
     return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, given.body)
 
 

@@ -9,6 +9,7 @@ code that knows their suffixes and formats:
 ``.background.mp4`` optional: the same camera with nobody in the picture
 ``.body.npz``       ``betas`` P×10, ``pose`` P×F×24×3, ``translation`` P×F×3, ``confidence`` P×F, ``valid`` P×F
 ``.camera.npz``     ``intrinsics`` F×3×3 (pixels of the clip), ``world_to_camera`` F×4×4 (OpenCV axes, metres)
+``.geometry.npz``   optional: ``depth`` F×H×W, ``normals`` F×H×W×3 and ``parts`` F×H×W of what is seen (``Geometry``)
 ``.json``           schema version, source, licence, fps, quality scores, annotators and their versions
 =================== ==================================================================================================
 
@@ -65,6 +66,18 @@ class Cameras:
 
 
 @dataclass
+class Geometry:
+    """What is seen at each pixel, where that is known exactly."""
+
+    depth: Float[np.ndarray, "F H W"]
+    """Metres along the optical axis; infinite for skies. Stored as float16: to half a thousandth."""
+    normals: Float[np.ndarray, "F H W 3"]
+    """Unit normals in the camera's axes (OpenCV); zero where nothing has one. Stored in steps of 1/127."""
+    parts: UInt8[np.ndarray, "F H W"]
+    """One more than the joint that moves what is seen of a person; 0 where nobody is."""
+
+
+@dataclass
 class Sample:
     """One clip. Every array carries the person axis P, also when P is 1."""
 
@@ -75,6 +88,8 @@ class Sample:
     cameras: Cameras
     fps: float
     background: FrameArray | None = None
+    geometry: Geometry | None = None
+    """``decode`` leaves it out, for it is large and few want it: see ``decode_geometry``."""
     meta: dict[str, Any] = field(default_factory=dict)
     """JSON-able: source, licence, scores, annotators. ``schema_version`` and ``fps`` are added by ``encode``."""
 
@@ -117,9 +132,15 @@ def check(sample: Sample) -> None:
     }
     if sample.background is not None:
         expected["background"] = (sample.background, (num_frames, height, width, 3))
+    if sample.geometry is not None:
+        expected["normals"] = (sample.geometry.normals, (num_frames, height, width, 3))
+        for name in ("depth", "parts"):
+            expected[name] = (getattr(sample.geometry, name), (num_frames, height, width))
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             fail(f"{name} has shape {array.shape}, expected {shape}")
+        if name == "depth":
+            continue  # skies are infinitely far
         if not np.isfinite(array).all():
             fail(f"{name} holds {int((~np.isfinite(array)).sum())} values that are not finite")
 
@@ -152,6 +173,10 @@ def encode(sample: Sample) -> dict[str, bytes]:
     }
     if sample.background is not None:
         files["background.mp4"] = encode_frames(sample.background, sample.fps)
+    if (seen := sample.geometry) is not None:
+        files["geometry.npz"] = _npz(
+            depth=seen.depth.astype(np.float16), normals=np.round(127 * seen.normals).astype(np.int8), parts=seen.parts
+        )
     return files
 
 
@@ -203,6 +228,14 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
     )
     check(sample)
     return sample
+
+
+def decode_geometry(key: str, files: dict[str, bytes]) -> Geometry:
+    """The geometry behind ``files``, of all frames. Raises ``SampleError`` if it was not stored or cannot be read."""
+    if "geometry.npz" not in files:
+        raise SampleError(f"sample {key!r} has no geometry.npz: make the set again with --geometry")
+    arrays = _load_npz(key, files, "geometry.npz", "depth", "normals", "parts")
+    return Geometry(arrays["depth"].astype(np.float32), arrays["normals"].astype(np.float32) / 127, arrays["parts"])
 
 
 def _npz(**arrays: np.ndarray) -> bytes:

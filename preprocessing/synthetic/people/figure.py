@@ -16,7 +16,6 @@ from models.body import BodyModel
 from preprocessing.sample import Bodies
 from preprocessing.synthetic.people.outfit import Outfit, measure
 
-
 Painter = Callable[[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]]
 """RGB in [0, 1] of places of a mesh, given by the vertices of their triangle and the weights of these."""
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from models.body import JOINT_NAMES, BodyModel
-from preprocessing.synthetic.scene.world import RGB, hsv
+from preprocessing.synthetic.scene.colours import RGB, hsv
 
 LEGS = ("hip", "knee", "ankle", "foot")
 ARMS = ("shoulder", "elbow", "wrist", "hand")

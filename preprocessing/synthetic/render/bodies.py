@@ -14,7 +14,7 @@ from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.render.pixels import around, coverage, rays_in, to_picture
 from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
 from preprocessing.synthetic.scene.cameras import directions, eyes
-from preprocessing.synthetic.scene.world import hsv
+from preprocessing.synthetic.scene.colours import hsv
 
 
 def render_bodies(
@@ -39,7 +39,7 @@ def render_bodies(
         everyone = rearrange(people, "P V c -> (P V) c")
         rays = directions(cameras, frame, image_size, supersample)
         now = Cameras(cameras.intrinsics[frame, None], cameras.world_to_camera[frame, None])
-        near = rays_in(around(now, everyone[None], image_size)[0], image_size, supersample)
+        near = rays_in(around(now, everyone[None], image_size), image_size, supersample)
         hits = Tracer(meshes_of(len(present)), everyone).trace(origin, rays[near])
         ray = near[hits.ray]
         normal = hits.interpolate(vertex_normals(people, faces)[hits.person[:, None], hits.corners])

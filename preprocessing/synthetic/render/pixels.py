@@ -29,7 +29,7 @@ def around(
     """Of each frame, first and last row and column (exclusive) of a rectangle round the points, with a pixel's margin.
 
     Whoever hits a ray lies inside it, so its exact size changes nothing in the picture. It is the whole picture where
-    a point lies behind the camera.
+    some points lie behind the camera, and empty where all do.
     """
     points = torch.as_tensor(vertices)
     pixels, depth = project(points, torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera))
@@ -37,14 +37,19 @@ def around(
     low, high = rows_columns.amin(dim=-1).floor() - 1, rows_columns.amax(dim=-1).ceil() + 1
     rectangle = np.clip(torch.stack([low, high], dim=1).numpy(), 0, image_size).astype(int)
     rectangle[(depth.amin(dim=-1) < NEAR_M).numpy()] = [(0, 0), image_size]
+    rectangle[(depth.amax(dim=-1) < NEAR_M).numpy()] = 0
     return rectangle
 
 
-def rays_in(rectangle: Int[np.ndarray, "2 2"], image_size: tuple[int, int], supersample: int) -> Int[np.ndarray, " n"]:
-    """Indices of the rays through a rectangle of pixels."""
-    (top, left), (bottom, right) = rectangle
-    every = np.arange(supersample**2 * image_size[0] * image_size[1]).reshape(-1, *image_size)
-    return every[:, top:bottom, left:right].ravel()
+def rays_in(
+    rectangles: Int[np.ndarray, "k 2 2"], image_size: tuple[int, int], supersample: int
+) -> Int[np.ndarray, " n"]:
+    """Indices of the rays through the pixels of any of the rectangles."""
+    inside = np.zeros(image_size, bool)
+    for (top, left), (bottom, right) in rectangles:
+        inside[top:bottom, left:right] = True
+    pixels = np.nonzero(inside.ravel())[0]
+    return (np.arange(supersample**2)[:, None] * inside.size + pixels).ravel()
 
 
 def coverage(

@@ -6,7 +6,7 @@ Shapes: ``P`` meshes (people first), ``V`` vertices, ``T`` triangles, ``n`` rays
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 Point = Float[np.ndarray, "3"]
 Points = Float[np.ndarray, "n 3"]
-Faces = Int[np.ndarray, "T 3"]
+Faces = Int[np.ndarray, "_ 3"]
 
 OFF_SURFACE_M = 2e-3
 """Shadow rays start this far off the skin, so that a triangle does not shade itself."""
@@ -29,7 +29,7 @@ class Hits:
 
     ray: Int[np.ndarray, " n"]
     person: Int[np.ndarray, " n"]
-    """Number of the mesh."""
+    """Number of the mesh. People come first, the things of the place after them."""
     corners: Int[np.ndarray, "n 3"]
     """Vertices of the triangle, counted in the mesh."""
     barycentric: Points
@@ -39,6 +39,10 @@ class Hits:
     def nearest_vertex(self) -> Int[np.ndarray, " n"]:
         """The corner that lies nearest in barycentric terms: which part of the body was hit."""
         return self.corners[np.arange(len(self.corners)), self.barycentric.argmax(axis=1)]
+
+    def of(self, chosen: Bool[np.ndarray, " n"]) -> Hits:
+        """Only these."""
+        return Hits(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
     def interpolate(self, values: Float[np.ndarray, "n 3 3"]) -> Points:
         """A quantity given at the corners, at the place that was hit."""
@@ -71,7 +75,7 @@ class Tracer:
     """The meshes of one frame in Embree's acceleration structure; ``vertices`` are those of all meshes in a row."""
 
     def __init__(self, meshes: Meshes, vertices: Float[np.ndarray, "V 3"]) -> None:
-        self.meshes = meshes
+        self.meshes, self.vertices = meshes, vertices
         self.scene = EmbreeScene()
         TriangleMesh(self.scene, vertices.astype(np.float64), meshes.rows)  # see _as_tuples; nothing is rounded
 
@@ -84,6 +88,21 @@ class Tracer:
         corners = self.meshes.faces[triangle] - self.meshes.first_vertex[person, None]
         u, v = found["u"][ray], found["v"][ray]
         return Hits(ray, person, corners, np.stack([1 - u - v, u, v], axis=1), found["tfar"][ray])
+
+    def surface(
+        self, hits: Hits, normals: Float[np.ndarray, "V 3"], origin: Point, rays: Points
+    ) -> tuple[Points, Points]:
+        """Where each hit lies, just off the surface, and the surface's unit normal there, on the side that is seen.
+
+        ``normals`` are those of the vertices, ``rays`` those that hit.
+        """
+        corners = self.meshes.first_vertex[hits.person, None] + hits.corners
+        normal = hits.interpolate(normals.take(corners, axis=0))
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        a, b, c = self.vertices.take(corners.T, axis=0)
+        flat = (np.cross(b - a, c - a) * rays).sum(axis=1)
+        normal *= np.where(flat > 0, -1, 1)[:, None]  # seen from within, as the inside of a skirt
+        return origin + hits.distance_m[:, None] * rays + OFF_SURFACE_M * normal, normal
 
     def in_light(self, points: Points, light: Point) -> Bool[np.ndarray, " n"]:
         """Whether nobody stands between the points and a distant light."""

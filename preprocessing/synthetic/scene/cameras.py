@@ -1,12 +1,15 @@
-"""Cameras that film a moving body: standing still, circling it, driving towards it, turning after it, hand-held.
+"""Cameras that film moving bodies: standing still, circling them, driving along, turning after them, hand-held.
 
 A camera is described by where it looks and from which side; how far away it stands follows from the picture: the
-distance at which the body fills the wanted share of the frame in its largest frame, and never leaves it.
+distance at which the bodies fill the wanted share of the frame in their largest frame, and never leave it. A close shot
+then goes nearer, as far as the stated share of the bodies stays in the picture.
+
+Shapes: ``F`` frames, ``V`` vertices of all people.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,12 +19,20 @@ from models.geometry import project
 from preprocessing.sample import Cameras
 from preprocessing.synthetic.motion.angles import cross
 
-MOVES = ("orbit", "dolly", "pan", "handheld")
+MOVES = ("orbit", "dolly", "truck", "pan", "tilt", "handheld")
 """Kinds of moving camera; ``static`` is the one more."""
 
 MIN_EYE_HEIGHT_M = 0.25
 FRAME_MARGIN = 0.94
 """No point of the body comes nearer to the picture's edge than this, in NDC."""
+MIN_DEPTH_M = 0.4
+"""Nobody comes nearer to the plane of a camera: it is never inside a body."""
+UPPER_HALF = 0.4
+"""How far above their middle people are aimed at from very near, over their height."""
+LIT_SIDE_DEGREES = 110.0
+"""A camera films from a side at most so far from the key lamp's: what it sees shall be lit."""
+FOCALS = (0.9, 1.2, 1.6, 2.2, 3.0)
+"""Focal lengths over the picture's height: from wide angle (58° of view) to a telephoto lens (19°)."""
 
 
 @dataclass(frozen=True)
@@ -59,36 +70,43 @@ def _smooth(path: Float[np.ndarray, "F 3"], frames: int) -> Float[np.ndarray, "F
 
 
 def sample_shot(
-    rng: np.random.Generator, vertices: Float[np.ndarray, "F V 3"], fps: float, kind: str, image_height: int
-) -> Shot:
-    """A random shot of the given kind for the body (or bodies) made of these vertices."""
+    rng: np.random.Generator, vertices: Float[np.ndarray, "F V 3"], fps: float, kind: str, image_height: int,
+    lit_from: float,
+) -> Shot:  # fmt: skip
+    """A random shot of the given kind for the bodies made of these vertices; ``lit_from`` is the key lamp's azimuth."""
     num_frames = len(vertices)
     time = np.arange(num_frames) / fps
+    progress = np.linspace(-1, 1, num_frames) * rng.choice([-1, 1])
     lowest, highest = vertices.min(axis=1), vertices.max(axis=1)
-    middle = (lowest + highest) / 2
     whole = np.tile((lowest.min(axis=0) + highest.max(axis=0)) / 2, (num_frames, 1))
-    azimuth = np.full(num_frames, rng.uniform(-np.pi, np.pi))
+    azimuth = np.full(num_frames, lit_from + np.deg2rad(rng.uniform(-LIT_SIDE_DEGREES, LIT_SIDE_DEGREES)))
     elevation = np.full(num_frames, np.deg2rad(rng.uniform(-4, 22)))
     zoom = np.ones(num_frames)
-    target = whole if kind == "static" else _smooth(middle, max(3, num_frames // 2))
+    target = whole if kind == "static" else _smooth((lowest + highest) / 2, max(3, num_frames // 2))
+    side = np.stack([np.cos(azimuth), np.zeros(num_frames), -np.sin(azimuth)], axis=1)
     if kind == "orbit":
         azimuth += rng.choice([-1, 1]) * np.deg2rad(rng.uniform(12, 40)) * time
     elif kind == "dolly":
         zoom *= np.linspace(1, rng.uniform(1.2, 1.45), num_frames)[:: rng.choice([-1, 1])]
+    elif kind == "truck":
+        target = target + rng.uniform(0.2, 0.5) * progress[:, None] * side
     elif kind == "pan":
-        side = np.stack([np.cos(azimuth), np.zeros(num_frames), -np.sin(azimuth)], axis=1)
-        target = target + 0.25 * np.linspace(-1, 1, num_frames)[:, None] * rng.choice([-1, 1]) * side
+        target = target + 0.25 * progress[:, None] * side
+    elif kind == "tilt":
+        target = target + 0.3 * progress[:, None] * np.array([0.0, 1, 0])
     elif kind == "handheld":
         waves = rng.uniform(0.3, 0.9, size=(3, 3)), rng.uniform(0, 2 * np.pi, size=(3, 3))
         shake = np.sin(2 * np.pi * waves[0] * time[:, None, None] + waves[1]).mean(axis=-1)
         target, azimuth = target + 0.07 * shake, azimuth + np.deg2rad(3) * shake[:, 0]
-    return Shot(kind, target, azimuth, elevation, zoom, kind == "pan", image_height * float(rng.uniform(1.3, 2.5)))
+    focal_px = image_height * float(rng.choice(FOCALS) * rng.uniform(0.92, 1.08))
+    return Shot(kind, target, azimuth, elevation, zoom, kind in ("pan", "tilt"), focal_px)
 
 
-def _cameras(shot: Shot, distance: float, image_size: tuple[int, int]) -> Cameras:
+def cameras_at(shot: Shot, distance_m: float, image_size: tuple[int, int]) -> Cameras:
+    """The shot from a distance; ``image_size`` is (H, W)."""
     level = np.cos(shot.elevation)
     direction = np.stack([level * np.sin(shot.azimuth), np.sin(shot.elevation), level * np.cos(shot.azimuth)], axis=1)
-    eye = shot.target + distance * shot.zoom[:, None] * direction
+    eye = shot.target + distance_m * shot.zoom[:, None] * direction
     if shot.fixed_eye:
         eye = np.tile(eye[:1], (len(eye), 1))
     eye[:, 1] = np.maximum(eye[:, 1], MIN_EYE_HEIGHT_M)
@@ -98,33 +116,67 @@ def _cameras(shot: Shot, distance: float, image_size: tuple[int, int]) -> Camera
     return Cameras(np.tile(intrinsics, (len(eye), 1, 1)), look_at(eye, shot.target).astype(np.float32))
 
 
-def _extent(
-    cameras: Cameras, vertices: Float[torch.Tensor, "F V 3"], image_size: tuple[int, int]
-) -> tuple[float, float]:
-    """The tallest frame's body height over the picture's, and the largest |NDC| of any point; inf behind a camera."""
-    pixels, depth = project(vertices, torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera))
-    if depth.min() < 0.3:
-        return np.inf, np.inf
-    ndc = 2 * pixels / pixels.new_tensor([image_size[1], image_size[0]]) - 1
-    tall = (ndc[..., 1].amax(dim=1) - ndc[..., 1].amin(dim=1)).max() / 2
-    return float(tall), float(ndc.abs().max())
+def _ndc(
+    cameras: Cameras, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int]
+) -> tuple[Float[torch.Tensor, "F V 2"], float]:
+    """Places in the picture, [-1, 1] inside it, and the smallest depth (metres)."""
+    matrices = torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera)
+    pixels, depth = project(torch.as_tensor(vertices), *matrices)
+    return 2 * pixels / pixels.new_tensor([image_size[1], image_size[0]]) - 1, float(depth.min())
 
 
-def place(shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int], share: float) -> Cameras:
-    """The shot from the nearest distance at which the body is at most ``share`` of the picture high and inside it.
+def distance_for(shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int], share: float) -> float:
+    """The smallest distance (metres) at which the bodies are at most ``share`` of the picture high and inside it.
 
     Raises:
         ValueError: if ``share`` is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise ValueError(f"the body's share of the picture's height lies between 0 and 1, not {share}")
-    some = torch.as_tensor(vertices[:, :: max(1, vertices.shape[1] // 1000)]).contiguous()
+    some = np.ascontiguousarray(vertices[:, :: max(1, vertices.shape[1] // 1000)])
     near, far = 0.5, 60.0
     for _ in range(14):  # bisection, to about 4 mm
         middle = (near + far) / 2
-        tall, outermost = _extent(_cameras(shot, middle, image_size), some, image_size)
-        near, far = (near, middle) if tall <= share and outermost <= FRAME_MARGIN else (middle, far)
-    return _cameras(shot, far, image_size)
+        ndc, depth = _ndc(cameras_at(shot, middle, image_size), some, image_size)
+        tall = float((ndc[..., 1].amax(dim=1) - ndc[..., 1].amin(dim=1)).max()) / 2
+        fits = depth > MIN_DEPTH_M and tall <= share and float(ndc.abs().max()) <= FRAME_MARGIN
+        near, far = (near, middle) if fits else (middle, far)
+    return far
+
+
+def place(shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int], share: float) -> Cameras:
+    """The shot from ``distance_for``. Raises ``ValueError`` as that does."""
+    return cameras_at(shot, distance_for(shot, vertices, image_size, share), image_size)
+
+
+def place_close(
+    shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int], nearness: float, least: float
+) -> Cameras:
+    """The shot from ``nearness`` (0 to 1) of the distance at which people fill the picture, aimed at their upper half.
+
+    Goes back as far as is needed for the share ``least`` of the bodies to be in the picture in every frame.
+    """
+    distance = distance_for(shot, vertices, image_size, 0.9)
+    tall = np.ptp(vertices[..., 1], axis=1).max()
+    while nearness < 1:
+        aimed = replace(shot, target=shot.target + np.array([0, UPPER_HALF * tall * (1 - nearness), 0]))
+        cameras = cameras_at(aimed, nearness * distance, image_size)
+        clear = _ndc(cameras, vertices, image_size)[1] > MIN_DEPTH_M
+        if clear and in_frame(cameras, vertices, image_size).min() >= least:
+            return cameras
+        nearness += 0.1
+    return cameras_at(shot, distance, image_size)
+
+
+def in_frame(
+    cameras: Cameras, vertices: Float[np.ndarray, "F V 3"], image_size: tuple[int, int]
+) -> Float[np.ndarray, " F"]:
+    """The share of the bodies' vertices that project into the picture, frame by frame."""
+    some = np.ascontiguousarray(vertices[:, :: max(1, vertices.shape[1] // 1000)])
+    matrices = torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera)
+    pixels, depth = project(torch.as_tensor(some), *matrices)
+    inside = (pixels >= 0).all(dim=-1) & (pixels < pixels.new_tensor(image_size[::-1])).all(dim=-1) & (depth > 0)
+    return inside.float().mean(dim=1).numpy()
 
 
 def eyes(cameras: Cameras) -> Float[np.ndarray, "F 3"]:

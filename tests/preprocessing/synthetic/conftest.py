@@ -13,4 +13,4 @@ def body() -> BodyModel:
 @pytest.fixture(scope="session")
 def clips(body: BodyModel) -> list[Sample]:
     """Moving and static cameras, rooms and fields."""
-    return [synthesize(body, ClipSettings(size=64, num_frames=5, fps=4.0), index) for index in range(8)]
+    return [synthesize(body, ClipSettings("tiny", size=64, num_frames=5, fps=4.0), index) for index in range(8)]

@@ -7,7 +7,7 @@ from models.body import BodyModel
 from preprocessing.sample import Sample, check, decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 
-TINY = ClipSettings(size=32, num_frames=5, fps=4.0)
+TINY = ClipSettings("tiny", size=32, num_frames=5, fps=4.0)
 
 
 def arrays(clip: Sample) -> dict[str, np.ndarray]:
@@ -50,7 +50,7 @@ def test_samples_keep_the_schema(clips: list[Sample]) -> None:
     for clip in clips:
         check(clip)
         assert clip.meta["licence"] == "CC0-1.0"
-        assert clip.meta["source"].startswith("synthetic:train-64px")
+        assert clip.meta["source"].startswith("synthetic:tiny-v1-train-64px")
         for name in ("betas", "pose", "translation", "confidence"):
             assert getattr(clip.bodies, name).dtype == np.float32
         assert clip.cameras.intrinsics.dtype == clip.cameras.world_to_camera.dtype == np.float32

@@ -13,7 +13,7 @@ from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
 from preprocessing.synthetic.scene.cameras import directions, eyes
-from preprocessing.synthetic.scene.world import sample_world
+from preprocessing.synthetic.scene.world import Place
 
 SIZE = (64, 64)
 
@@ -135,7 +135,7 @@ def test_the_background_is_the_clip_without_person_and_shadow(body: BodyModel, c
 
 
 def test_a_still_camera_sees_a_still_background(body: BodyModel) -> None:
-    clip = synthesize(body, ClipSettings(size=32, num_frames=5, static_camera=True), 0)
+    clip = synthesize(body, ClipSettings("video", size=32, num_frames=5), 0)
     assert clip.background is not None
     assert (clip.background == clip.background[:1]).all()
     assert (clip.cameras.world_to_camera == clip.cameras.world_to_camera[:1]).all()
@@ -149,7 +149,7 @@ def test_the_nearer_of_two_people_hides_the_other(body: BodyModel, clips: list[S
     front, behind = clip.bodies, moved(clip.bodies, list(0.8 * away))
     rng = np.random.default_rng(0)
     outfits = [sample_outfit(rng), sample_outfit(rng)]
-    world = sample_world(rng, np.array([0.0, 1, 5]), 6.0)
+    world = Place(0).build(2.0, 6.0, np.zeros((0, 2)))
 
     def draw(bodies: Bodies, wear: list) -> tuple[np.ndarray, np.ndarray]:
         people = [dress(body, *person) for person in zip(posed_vertices(body, bodies), wear, strict=True)]
