@@ -87,6 +87,11 @@ class BodyModel(nn.Module):
         """V."""
         return len(self.rest_vertices)
 
+    @property
+    def skinning_weights(self) -> Float[Tensor, "V 24"]:
+        """How much each joint moves each vertex; the shares of a vertex add up to one."""
+        return self._skinning
+
     def forward(
         self, betas: Float[Tensor, "*b 10"], pose: Float[Tensor, "*b 24 3"], translation: Float[Tensor, "*b 3"]
     ) -> BodyOutput:

@@ -10,15 +10,14 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from models.body import BodyModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
-from preprocessing.sample import NUM_BETAS, Bodies, Sample, make_key
+from preprocessing.sample import Bodies, Sample, make_key
 from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
 from preprocessing.synthetic.people.figure import dress, posed_vertices
-from preprocessing.synthetic.people.outfit import sample_outfit
+from preprocessing.synthetic.people.person import sample_person
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.scene.cameras import MOVES, eyes, place, sample_shot
 from preprocessing.synthetic.scene.world import sample_world
@@ -28,9 +27,6 @@ ANNOTATOR = "synthetic-1"
 
 STATIC_SHARE = 0.4
 """Of clips whose camera stands still."""
-
-LARGEST_BETA = 2.0
-"""Shapes are drawn from a normal distribution cut off here."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,12 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
     of_person, of_motion, of_world, of_camera = (np.random.default_rng(stream) for stream in streams)
     image_size = (settings.size, settings.size)
 
-    outfit, betas = sample_outfit(of_person), _sample_betas(of_person)
+    person = sample_person(of_person)
     motion = sample_motion(of_motion, settings.num_frames, settings.fps)
-    pose, translation = stand_on_ground(body, betas, motion)
-    everyone = np.ones((1, settings.num_frames))
-    bodies = Bodies(betas[None], pose[None], translation[None], everyone.astype(np.float32), everyone.astype(bool))
-    people = [dress(body, vertices, outfit) for vertices in posed_vertices(body, bodies)]
+    pose, translation = stand_on_ground(body, person.betas, motion)
+    everyone = np.ones((1, settings.num_frames), bool)
+    bodies = Bodies(person.betas[None], pose[None], translation[None], everyone.astype(np.float32), everyone)
+    people = [dress(body, vertices, person) for vertices in posed_vertices(body, bodies)]
     vertices = np.concatenate([figure.vertices for figure in people], axis=1)
 
     moves = of_camera.random() >= STATIC_SHARE and not settings.static_camera
@@ -114,7 +110,3 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
             "annotators": {"body": ANNOTATOR, "masks": ANNOTATOR, "camera": ANNOTATOR, "background": ANNOTATOR},
         },
     )
-
-
-def _sample_betas(rng: np.random.Generator) -> Float[np.ndarray, "10"]:
-    return np.clip(rng.normal(size=NUM_BETAS), -LARGEST_BETA, LARGEST_BETA).astype(np.float32)

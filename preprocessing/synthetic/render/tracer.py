@@ -53,7 +53,7 @@ class Meshes:
         num_vertices: of each mesh.
     """
 
-    def __init__(self, faces: Sequence[Faces], num_vertices: Sequence[int]) -> None:
+    def __init__(self, faces: Sequence[Int[np.ndarray, "_ 3"]], num_vertices: Sequence[int]) -> None:
         self.first_vertex = np.cumsum([0, *num_vertices])
         self.first_face = np.cumsum([0, *map(len, faces)])
         self.faces = np.concatenate([f + start for f, start in zip(faces, self.first_vertex, strict=False)])
