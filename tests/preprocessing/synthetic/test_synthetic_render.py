@@ -8,7 +8,7 @@ from models.geometry import invert_rigid, plucker_rays, project
 from preprocessing.sample import Bodies, Cameras, Sample, decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 from preprocessing.synthetic.people.figure import dress, posed_vertices
-from preprocessing.synthetic.people.outfit import sample_outfit
+from preprocessing.synthetic.people.person import person
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
@@ -21,6 +21,11 @@ SIZE = (64, 64)
 def widened(mask: np.ndarray) -> np.ndarray:
     """A mask and the pixels that touch it."""
     return cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def about(mask: np.ndarray) -> np.ndarray:
+    """A mask and what is so thin that it covers less than half of its pixels: arms far away, brims of hats."""
+    return widened(widened(widened(mask)))
 
 
 def outline_px(mask: np.ndarray) -> int:
@@ -91,7 +96,7 @@ def test_surface_points_lie_inside_the_mask(body: BodyModel, clips: list[Sample]
         pixels, _ = project(world, torch.as_tensor(cameras.intrinsics), torch.as_tensor(cameras.world_to_camera))
         column, row = pixels.floor().long().unbind(-1)
         for frame in range(clip.num_frames):
-            near_mask = widened(clip.masks[0, frame])
+            near_mask = about(clip.masks[0, frame])
             assert near_mask[row[frame], column[frame]].mean() > 0.99
             assert clip.masks[0, frame].any(axis=1).sum() > 0.3 * SIZE[0]
 
@@ -113,17 +118,16 @@ def test_plucker_rays_meet_the_surface_that_was_rendered(body: BodyModel, clips:
             at = at @ to_first[0, :3, :3].T + to_first[0, :3, 3]  # in the first camera, as Plücker rays are
             m, d = (x[frame].flatten(1).T[hits.ray] for x in (moment, direction))
             assert (torch.linalg.cross(at.float(), d) - m).norm(dim=-1).max() < 2e-3  # metres from the ray
-            agree = np.zeros(SIZE[0] * SIZE[1], bool)
-            agree[hits.ray] = True
-            assert (agree.reshape(SIZE) ^ clip.masks[0, frame]).sum() < 0.5 * outline_px(clip.masks[0, frame])
+            bare = np.zeros(SIZE[0] * SIZE[1], bool)
+            bare[hits.ray] = True
+            assert (bare.reshape(SIZE) & ~clip.masks[0, frame]).sum() < 0.25 * outline_px(clip.masks[0, frame])
 
 
 def test_the_background_is_the_clip_without_person_and_shadow(body: BodyModel, clips: list[Sample]) -> None:
     """Where no ray meets the person, a pixel is that of the background or, where shadow falls, darker."""
     for clip in clips:
         assert clip.background is not None
-        touched = (render_bodies(body, clip.bodies, clip.cameras, SIZE)[0] < 255).any(axis=-1)
-        assert touched[clip.masks[0]].all()
+        touched = np.stack([about(mask) for mask in clip.masks[0]])
         video, background = clip.video[~touched].astype(int), clip.background[~touched].astype(int)
         same = (video == background).all(axis=1)
         assert 0.7 < same.mean() < 1
@@ -147,29 +151,32 @@ def test_the_nearer_of_two_people_hides_the_other(body: BodyModel, clips: list[S
     camera = Cameras(clip.cameras.intrinsics[:1].repeat(5, 0), clip.cameras.world_to_camera[:1].repeat(5, 0))
     away = invert_rigid(torch.as_tensor(camera.world_to_camera[0]))[:3, 2].numpy() * [1, 0, 1]
     front, behind = clip.bodies, moved(clip.bodies, list(0.8 * away))
-    rng = np.random.default_rng(0)
-    outfits = [sample_outfit(rng), sample_outfit(rng)]
+    people = [person(0), person(1)]
     world = Place(0).build(2.0, 6.0, np.zeros((0, 2)))
 
     def draw(bodies: Bodies, wear: list) -> tuple[np.ndarray, np.ndarray]:
-        people = [dress(body, *person) for person in zip(posed_vertices(body, bodies), wear, strict=True)]
-        drawn = render_clip(Scene(people, camera, world), SIZE)
+        figures = [dress(body, *worn) for worn in zip(posed_vertices(body, bodies), wear, strict=True)]
+        drawn = render_clip(Scene(figures, camera, world), SIZE)
         return drawn.video, drawn.masks
 
-    alone, both = draw(front, outfits[:1])[1], draw(together(front, behind), outfits)
-    swapped = draw(together(behind, front), outfits[::-1])
+    alone, both = draw(front, people[:1])[1], draw(together(front, behind), people)
+    swapped = draw(together(behind, front), people[::-1])
     np.testing.assert_array_equal(both[1][0], alone[0])  # the front person is seen as if alone
     assert not (both[1][0] & both[1][1]).any()
-    assert both[1][1].sum() < draw(behind, outfits[1:])[1].sum()
+    assert both[1][1].sum() < draw(behind, people[1:])[1].sum()
     np.testing.assert_array_equal(both[0], swapped[0])  # the order of people does not matter
     np.testing.assert_array_equal(both[1], swapped[1][::-1])
 
 
-def test_bodies_alone_have_the_masks_of_the_clip(body: BodyModel, clips: list[Sample]) -> None:
+def test_bodies_alone_lie_inside_the_masks_of_the_clip(body: BodyModel, clips: list[Sample]) -> None:
+    """Clothes and hair only add to a body's mask."""
+    for clip in clips:
+        masks = render_bodies(body, clip.bodies, clip.cameras, SIZE)[1]
+        assert (masks & ~clip.masks).sum() < 0.02 * masks.sum()
+        assert 0.5 < masks.sum() / clip.masks.sum() <= 1.01
     clip = clips[1]
     picture, masks = render_bodies(body, clip.bodies, clip.cameras, SIZE)
-    np.testing.assert_array_equal(masks, clip.masks)
-    assert all((frame[~widened(mask)] == 255).all() for frame, mask in zip(picture, masks[0], strict=True))
+    assert all((frame[~about(mask)] == 255).all() for frame, mask in zip(picture, masks[0], strict=True))
     assert picture[masks[0]].std(axis=0).min() > 10  # parts and shading
 
     half = Bodies(*vars(clip.bodies).values())
@@ -183,8 +190,8 @@ def test_bodies_alone_have_the_masks_of_the_clip(body: BodyModel, clips: list[Sa
 def test_sampling_more_finely_changes_only_edges(body: BodyModel, clips: list[Sample], supersample: int) -> None:
     clip = clips[2]
     masks = render_bodies(body, clip.bodies, clip.cameras, SIZE, supersample)[1]
-    outline = sum(outline_px(mask) for mask in clip.masks[0])
-    assert (masks ^ clip.masks).sum() < outline
+    usual = render_bodies(body, clip.bodies, clip.cameras, SIZE)[1]
+    assert (masks ^ usual).sum() < sum(outline_px(mask) for mask in usual[0])
 
 
 def test_someone_out_of_the_picture_is_not_seen(body: BodyModel, clips: list[Sample]) -> None:
