@@ -22,8 +22,9 @@ SOURCE_ONLY := ^(sam2|deepspeed)==
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-setup: $(READY)  ## Build .venv from requirements.lock and the open body from its assets
+setup: $(READY)  ## Build .venv from requirements.lock, and the open body and head from their assets
 	@$(PYTHON) -m models.body.open_body
+	@$(PYTHON) -m models.body.open_head
 
 $(READY): requirements.lock
 	@command -v python3 >/dev/null || { echo "python3 (3.11) is needed to begin with"; exit 1; }

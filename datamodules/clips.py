@@ -100,7 +100,7 @@ class ClipDataModule(StreamDataModule):
         num_frames: 1 + T, with T a multiple of 4.
         size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
         num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
-        body: ``open``, or a path to an SMPL file.
+        body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
         max_people: P; a clip with more is an error.
         window: (H, W) in pixels, multiples of 8: training sees windows of this size cut at random places; null for
             whole pictures. A VAE learns as much from windows and they cost less.

@@ -62,6 +62,8 @@ def encode_latents(sample: LatentSample) -> bytes:
         if not np.isfinite(value).all():
             raise ValueError(f"clip {sample.key!r}: {name} leaves the range of float16: the network has diverged")
     records = {**asdict(sample.bodies), **asdict(sample.cameras), "reference_frames": sample.reference_frames}
+    if sample.bodies.expression is None:
+        del records["expression"]
     buffer = io.BytesIO()
     np.savez(buffer, **halves, **records)
     return buffer.getvalue()
@@ -76,7 +78,7 @@ def decode_latents(key: str, data: bytes) -> LatentSample:
         return LatentSample(
             key=key,
             background_latents=widened.pop("background_latents", None),
-            bodies=Bodies(**{f.name: widened.pop(f.name) for f in fields(Bodies)}),
+            bodies=Bodies(**{f.name: widened.pop(f.name) for f in fields(Bodies) if f.name in widened}),
             cameras=Cameras(**{f.name: widened.pop(f.name) for f in fields(Cameras)}),
             **widened,
         )

@@ -83,7 +83,7 @@ class LatentDataModule(StreamDataModule):
         latents: one folder made by ``pipelines.cache_latents``, or several made with the same autoencoder.
         vae: that autoencoder's checkpoint, if the fit decodes samples; another one is refused.
         num_points: surface points a person.
-        body: ``open``, or a path to an SMPL file.
+        body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
         max_people: P; a clip with more is an error.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
 

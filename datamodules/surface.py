@@ -1,4 +1,4 @@
-"""Where SMPL parameters end and surface points begin: no network sees anything else of a body."""
+"""Where SMPL and FLAME parameters end and surface points begin: no network sees anything else of a body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Surface:
 
     Args:
         num_points: points a person; 0 where nothing looks at bodies (a VAE fit), and then no body model is loaded.
-        body: ``open``, or a path to an SMPL file.
+        body: ``open`` or ``open-head``, or a path to an SMPL or FLAME file.
         max_people: P of every batch.
 
     Raises:
@@ -36,12 +36,17 @@ class Surface:
 
     @torch.no_grad()
     def __call__(self, bodies: Bodies) -> tuple[Float[Tensor, "P F N 3"], Float[Tensor, "P N 3"]]:
-        """Points of each person in each frame (world, metres) and in the T-pose."""
+        """Points of each person in each frame (world, metres) and at rest (the T-pose for a body).
+
+        Raises:
+            ValueError: if the clip shows heads and ``body`` is a whole body's model, or the reverse.
+        """
         num_people, num_frames = bodies.pose.shape[:2]
         if self._points is None:
             return torch.empty(num_people, num_frames, 0, 3), torch.empty(num_people, 0, 3)
         betas, pose, translation = map(torch.from_numpy, (bodies.betas, bodies.pose, bodies.translation))
-        posed = self._points(repeat(betas, "P c -> P F c", F=num_frames), pose, translation)
+        expression = None if bodies.expression is None else torch.from_numpy(bodies.expression)
+        posed = self._points(repeat(betas, "P c -> P F c", F=num_frames), pose, translation, expression)
         return posed, self._points.rest(betas)
 
     def pad(self, key: str, people: Tensor) -> Tensor:

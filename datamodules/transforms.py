@@ -15,24 +15,18 @@ from jaxtyping import Bool, Int, UInt8
 from torch.nn import functional
 
 from models.geometry import crop_intrinsics, scale_intrinsics
-from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample import Cameras, Sample
 
 
 def take_frames(sample: Sample, frames: Int[np.ndarray, " F"]) -> Sample:
     """The given frames of a clip, in the given order. Its frame rate is the caller's to change."""
-    bodies, cameras = sample.bodies, sample.cameras
+    cameras = sample.cameras
     return replace(
         sample,
         video=sample.video[frames],
         background=None if sample.background is None else sample.background[frames],
         masks=sample.masks[:, frames],
-        bodies=Bodies(
-            betas=bodies.betas,
-            pose=bodies.pose[:, frames],
-            translation=bodies.translation[:, frames],
-            confidence=bodies.confidence[:, frames],
-            valid=bodies.valid[:, frames],
-        ),
+        bodies=sample.bodies.take(frames),
         cameras=Cameras(cameras.intrinsics[frames], cameras.world_to_camera[frames]),
     )
 

@@ -1,4 +1,4 @@
-"""What the networks eat: pixels, points and cameras, never SMPL parameters. Datamodules fill these in.
+"""What the networks eat: pixels, points and cameras, never SMPL or FLAME parameters. Datamodules fill these in.
 
 Shape legend: ``B`` batch, ``P`` people (padded, see ``person_mask``), ``F`` frames (1 + T), ``f`` latents (1 + t),
 ``N`` surface points a person, ``H W`` pixels, ``h w`` latent pixels, ``c`` latent channels, ``L D`` CLIP tokens.
@@ -44,7 +44,7 @@ class BodyBatch(_Batch):
     points: Float[Tensor, "B P F N 3"]
     """World coordinates, metres."""
     rest_points: Float[Tensor, "B P N 3"]
-    """The same points on the person's body in the T-pose: says which point of a body each one is."""
+    """The same points on the person's body at rest (in the T-pose): says which point of a body each one is."""
     person_mask: Bool[Tensor, "B P"]
     """False where a person is padding."""
     intrinsics: Float[Tensor, "B F 3 3"]

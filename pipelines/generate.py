@@ -162,7 +162,7 @@ def clip(
         background: a video or picture of the empty place, or FOLDER#KEY; without it the network invents one.
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
-        body: open, or a path to an SMPL file.
+        body: open or open-head, or a path to an SMPL or FLAME file: of the same kind as the motion.
         steps: of the sampler.
         guidance: CFG scale; 1 is without.
         sampler: euler or midpoint.
@@ -235,7 +235,7 @@ def split(
             heeds its motion must then do worse against the true clips.
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
-        body: open, or a path to an SMPL file.
+        body: open or open-head, or a path to an SMPL or FLAME file.
         fps: of the mp4s.
         batch_size: clips generated at once.
         steps: of the sampler.

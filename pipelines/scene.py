@@ -17,12 +17,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.shards import Shards
 from datamodules.transforms import fit, take_frames
-from models.body import load_body
+from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.manifest import read_manifest
-from preprocessing.sample import NUM_BETAS, Bodies, Cameras, Sample, decode
+from preprocessing.sample import NUM_BETAS, NUM_HEAD_JOINTS, NUM_JOINTS, Bodies, Cameras, Sample, decode
 from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
 from preprocessing.stages.mask_people import MaskConfig, mask_person
 from preprocessing.synthetic.people.figure import posed_vertices
@@ -30,7 +30,7 @@ from preprocessing.synthetic.scene.cameras import Shot, place
 from preprocessing.video import probe, read_frames
 
 BODY_SHARE = 0.75
-"""Of the picture's height that the body fills when a motion comes without a camera."""
+"""Of the picture's height that the body (of a bust, the head) fills when a motion comes without a camera."""
 
 ORBIT_DEGREES = 60.0
 """How far the ``orbit`` camera travels around the people over the clip."""
@@ -93,8 +93,9 @@ def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
 def read_motion(name: str, size: tuple[int, int]) -> Motion:
     """A motion from ``FOLDER#KEY`` or an ``.npz``, cut to 1 + 4k frames.
 
-    The ``.npz`` holds ``pose`` (F×24×3 or P×F×24×3 axis-angle, radians), ``translation`` (F×3 or P×F×3, metres; SMPL's
-    axes, y up), ``fps``, and optionally ``betas`` (10 or P×10).
+    The ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians; J is 24 for SMPL and 5 for FLAME),
+    ``translation`` (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and optionally ``betas`` (10 or P×10) and, for
+    heads, ``expression`` (F×E or P×F×E).
 
     Raises:
         ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN.
@@ -105,16 +106,25 @@ def read_motion(name: str, size: tuple[int, int]) -> Motion:
         return Motion(sample.bodies, sample.cameras, sample.fps)
     arrays = _read_npz(name, ("pose", "translation", "fps"))
     pose, translation = arrays["pose"].astype(np.float32), arrays["translation"].astype(np.float32)
+    face = arrays["expression"].astype(np.float32) if "expression" in arrays else None
     if pose.ndim == 3:
-        pose, translation = pose[None], translation[None]
-    if pose.ndim != 4 or pose.shape[2:] != (24, 3) or translation.shape != (*pose.shape[:2], 3):
-        raise ValueError(f"{name}: pose {pose.shape} and translation {translation.shape}, expected P×F×24×3 and P×F×3")
+        pose, translation, face = pose[None], translation[None], None if face is None else face[None]
+    kinds = [(NUM_JOINTS, 3), (NUM_HEAD_JOINTS, 3)]
+    if pose.ndim != 4 or pose.shape[2:] not in kinds or translation.shape != (*pose.shape[:2], 3):
+        raise ValueError(
+            f"{name}: pose {pose.shape} and translation {translation.shape}, expected P×F×24×3 (SMPL) or P×F×5×3 "
+            "(FLAME) and P×F×3"
+        )
+    if face is not None and (face.ndim != 3 or face.shape[:2] != pose.shape[:2] or pose.shape[2] != NUM_HEAD_JOINTS):
+        raise ValueError(f"{name}: expression {face.shape} with pose {pose.shape}, expected P×F×E with P×F×5×3 (FLAME)")
     people, frames = pose.shape[0], _whole_latents(pose.shape[1])
     betas = np.broadcast_to(arrays.get("betas", np.zeros(NUM_BETAS)).astype(np.float32), (people, NUM_BETAS)).copy()
     everyone = np.ones((people, frames), np.float32)
-    bodies = Bodies(betas, pose[:, :frames], translation[:, :frames], everyone, everyone.astype(bool))
-    if not (np.isfinite(bodies.pose).all() and np.isfinite(bodies.translation).all()):
-        raise ValueError(f"{name}: pose or translation holds NaN or infinity: repair the motion first")
+    shown = slice(frames)
+    face = None if face is None else face[:, shown]
+    bodies = Bodies(betas, pose[:, shown], translation[:, shown], everyone, everyone.astype(bool), face)
+    if not all(np.isfinite(array).all() for array in (bodies.pose, bodies.translation, face) if array is not None):
+        raise ValueError(f"{name}: pose, translation or expression holds NaN or infinity: repair the motion first")
     return Motion(bodies, None, float(arrays["fps"]))
 
 
@@ -163,7 +173,9 @@ def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str
 
 
 def _in_front(bodies: Bodies, size: tuple[int, int], body: str) -> Cameras:
-    vertices = np.concatenate(posed_vertices(load_body(body), bodies), axis=1)
+    model = load_body(body)
+    shown = model.vertex_part.numpy() > (0 if isinstance(model, HeadModel) else -1)  # a head fills it, not its bust
+    vertices = np.concatenate(posed_vertices(model, bodies)[:, :, shown], axis=1)
     frames = len(vertices)
     middle = (vertices.min(axis=(0, 1)) + vertices.max(axis=(0, 1))) / 2
     still = np.zeros(frames)

@@ -76,6 +76,7 @@ def _draw_bodies(sample: Sample, frame: int, body: BodyModel) -> Picture:
             torch.from_numpy(bodies.betas).float(),
             torch.from_numpy(bodies.pose[:, frame]).float(),
             torch.from_numpy(bodies.translation[:, frame]).float(),
+            None if bodies.expression is None else torch.from_numpy(bodies.expression[:, frame]).float(),
         ).vertices
         intrinsics = torch.from_numpy(sample.cameras.intrinsics[frame]).float().expand(len(vertices), 3, 3)
         world_to_camera = torch.from_numpy(sample.cameras.world_to_camera[frame]).float().expand(len(vertices), 4, 4)

@@ -7,7 +7,8 @@ code that knows their suffixes and formats:
 ``.mp4``            the clip: H.264, square pixels, constant frame rate
 ``.mask.npz``       ``masks``: bit-packed P×F×H×W booleans and their shape; lossless
 ``.background.mp4`` optional: the same camera with nobody in the picture
-``.body.npz``       ``betas`` P×10, ``pose`` P×F×24×3, ``translation`` P×F×3, ``confidence`` P×F, ``valid`` P×F
+``.body.npz``       ``betas`` P×10, ``pose`` P×F×J×3, ``translation`` P×F×3, ``confidence`` P×F, ``valid`` P×F; for
+                    heads also ``expression`` P×F×E
 ``.camera.npz``     ``intrinsics`` F×3×3 (pixels of the clip), ``world_to_camera`` F×4×4 (OpenCV axes, metres)
 ``.geometry.npz``   optional: ``depth`` F×H×W, ``normals`` F×H×W×3 and ``parts`` F×H×W of what is seen (``Geometry``)
 ``.json``           schema version, source, licence, fps, quality scores, annotators and their versions
@@ -26,13 +27,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from preprocessing.video import VideoError, decode_frames, encode_frames
 
 SCHEMA_VERSION = 1
 NUM_BETAS = 10
 NUM_JOINTS = 24
+NUM_HEAD_JOINTS = 5
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 
@@ -43,11 +45,14 @@ class SampleError(ValueError):
 
 @dataclass
 class Bodies:
-    """SMPL parameters of P people over F frames, in the world frame of the clip."""
+    """SMPL or FLAME parameters of P people over F frames, in the world frame of the clip.
+
+    The number J of joints says which of the two: 24 are SMPL's and 5 are FLAME's.
+    """
 
     betas: Float[np.ndarray, "P 10"]
     """Shape coefficients, one set a person."""
-    pose: Float[np.ndarray, "P F 24 3"]
+    pose: Float[np.ndarray, "P F J 3"]
     """Axis-angle rotation of each joint relative to its parent, radians; joint 0 is the global orientation."""
     translation: Float[np.ndarray, "P F 3"]
     """Metres, added to every vertex after posing."""
@@ -55,6 +60,19 @@ class Bodies:
     """0 to 1: how far the annotator trusts the frame."""
     valid: Bool[np.ndarray, "P F"]
     """Whether the person was found in the frame. Invalid frames hold interpolated poses, never zeros or NaN."""
+    expression: Float[np.ndarray, "P F E"] | None = None
+    """Of heads: the strength of the first E of the head model's expressions; None for a face at rest, and for SMPL."""
+
+    def take(self, frames: slice | Int[np.ndarray, " f"]) -> Bodies:
+        """The given frames of everyone."""
+        return Bodies(
+            betas=self.betas,
+            pose=self.pose[:, frames],
+            translation=self.translation[:, frames],
+            confidence=self.confidence[:, frames],
+            valid=self.valid[:, frames],
+            expression=None if self.expression is None else self.expression[:, frames],
+        )
 
 
 @dataclass
@@ -119,11 +137,14 @@ def check(sample: Sample) -> None:
         fail("the key holds a dot or a slash, where webdataset would split it")
     num_frames, height, width = sample.video.shape[:3]
     num_people = sample.num_people
+    joints = sample.bodies.pose.shape[2] if sample.bodies.pose.ndim == 4 else NUM_JOINTS
+    if joints not in (NUM_JOINTS, NUM_HEAD_JOINTS):
+        fail(f"pose has {joints} joints, expected {NUM_JOINTS} (SMPL) or {NUM_HEAD_JOINTS} (FLAME)")
     expected = {
         "video": (sample.video, (num_frames, height, width, 3)),
         "masks": (sample.masks, (num_people, num_frames, height, width)),
         "betas": (sample.bodies.betas, (num_people, NUM_BETAS)),
-        "pose": (sample.bodies.pose, (num_people, num_frames, NUM_JOINTS, 3)),
+        "pose": (sample.bodies.pose, (num_people, num_frames, joints, 3)),
         "translation": (sample.bodies.translation, (num_people, num_frames, 3)),
         "confidence": (sample.bodies.confidence, (num_people, num_frames)),
         "valid": (sample.bodies.valid, (num_people, num_frames)),
@@ -136,6 +157,10 @@ def check(sample: Sample) -> None:
         expected["normals"] = (sample.geometry.normals, (num_frames, height, width, 3))
         for name in ("depth", "parts"):
             expected[name] = (getattr(sample.geometry, name), (num_frames, height, width))
+    if (expression := sample.bodies.expression) is not None:
+        if joints != NUM_HEAD_JOINTS:
+            fail(f"expression is given for a body of {joints} joints: only heads ({NUM_HEAD_JOINTS} joints) have one")
+        expected["expression"] = (expression, (num_people, num_frames, expression.shape[-1]))
     for name, (array, shape) in expected.items():
         if array.shape != shape:
             fail(f"{name} has shape {array.shape}, expected {shape}")
@@ -153,6 +178,7 @@ def encode(sample: Sample) -> dict[str, bytes]:
     """
     check(sample)
     bodies, cameras = sample.bodies, sample.cameras
+    expression = {} if bodies.expression is None else {"expression": bodies.expression.astype(np.float32)}
     files = {
         "mp4": encode_frames(sample.video, sample.fps),
         "mask.npz": _npz(masks=np.packbits(sample.masks, axis=None), shape=np.array(sample.masks.shape, np.int64)),
@@ -162,6 +188,7 @@ def encode(sample: Sample) -> dict[str, bytes]:
             translation=bodies.translation.astype(np.float32),
             confidence=bodies.confidence.astype(np.float32),
             valid=bodies.valid.astype(bool),
+            **expression,
         ),
         "camera.npz": _npz(
             intrinsics=cameras.intrinsics.astype(np.float32),
@@ -198,7 +225,9 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
     if (version := meta.pop("schema_version", None)) != SCHEMA_VERSION:
         raise SampleError(f"sample {key!r}: schema version {version}, this code reads {SCHEMA_VERSION}: rebuild it")
     fps = float(meta.pop("fps"))
-    body = _load_npz(key, files, "body.npz", "betas", "pose", "translation", "confidence", "valid")
+    body = _load_npz(
+        key, files, "body.npz", "betas", "pose", "translation", "confidence", "valid", optional=("expression",)
+    )
     camera = _load_npz(key, files, "camera.npz", "intrinsics", "world_to_camera")
     mask = _load_npz(key, files, "mask.npz", "masks", "shape")
     total = camera["intrinsics"].shape[0]
@@ -214,13 +243,7 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
         key=key,
         video=_load_video(key, files, "mp4", start, stop),
         masks=masks[:, window],
-        bodies=Bodies(
-            betas=body["betas"],
-            pose=body["pose"][:, window],
-            translation=body["translation"][:, window],
-            confidence=body["confidence"][:, window],
-            valid=body["valid"][:, window],
-        ),
+        bodies=Bodies(**body).take(window),
         cameras=Cameras(intrinsics=camera["intrinsics"][window], world_to_camera=camera["world_to_camera"][window]),
         fps=fps,
         background=_load_video(key, files, "background.mp4", start, stop) if "background.mp4" in files else None,
@@ -251,9 +274,11 @@ def _load_video(key: str, files: dict[str, bytes], name: str, start: int, stop: 
         raise SampleError(f"sample {key!r}: {name} cannot be read ({error})") from error
 
 
-def _load_npz(key: str, files: dict[str, bytes], name: str, *arrays: str) -> dict[str, np.ndarray]:
+def _load_npz(
+    key: str, files: dict[str, bytes], name: str, *arrays: str, optional: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(files[name]), allow_pickle=False) as archive:
-            return {array: archive[array] for array in arrays}
+            return {array: archive[array] for array in (*arrays, *(a for a in optional if a in archive.files))}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise SampleError(f"sample {key!r}: {name} cannot be read ({error})") from error

@@ -15,9 +15,17 @@ FOCAL_PX, DEPTH_M = 60.0, 4.0
 
 
 def make_sample(
-    number: int, num_frames: int = 9, size: tuple[int, int] = (48, 64), people: int = 1, background: bool = True
+    number: int,
+    num_frames: int = 9,
+    size: tuple[int, int] = (48, 64),
+    people: int = 1,
+    background: bool = True,
+    head: bool = False,
 ) -> Sample:
-    """Person p is a disc of radius 6 around the projection of its translation; frame brightness grows with time."""
+    """Person p is a disc of radius 6 around the projection of its translation; frame brightness grows with time.
+
+    Bodies are SMPL's, or of a ``head`` FLAME's, with expressions.
+    """
     rng = np.random.default_rng(number)
     height, width = size
     intrinsics = np.array([[FOCAL_PX, 0, width / 2], [0, FOCAL_PX, height / 2], [0, 0, 1]], np.float32)
@@ -39,10 +47,11 @@ def make_sample(
         masks=masks,
         bodies=Bodies(
             betas=rng.normal(size=(people, 10)).astype(np.float32),
-            pose=0.1 * rng.normal(size=(people, num_frames, 24, 3)).astype(np.float32),
+            pose=0.1 * rng.normal(size=(people, num_frames, 5 if head else 24, 3)).astype(np.float32),
             translation=translation,
             confidence=np.ones((people, num_frames), np.float32),
             valid=np.ones((people, num_frames), bool),
+            expression=rng.random((people, num_frames, 43), np.float32) if head else None,
         ),
         cameras=Cameras(
             np.repeat(intrinsics[None], num_frames, 0), np.tile(np.eye(4, dtype=np.float32), (num_frames, 1, 1))

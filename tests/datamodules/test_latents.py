@@ -14,9 +14,9 @@ MEAN, STD = [1.0, -2.0], 0.5
 FRAMES, SIZE = 5, (16, 24)
 
 
-def make_latents(number: int, background: bool = True) -> LatentSample:
+def make_latents(number: int, background: bool = True, head: bool = False) -> LatentSample:
     rng = np.random.default_rng(number)
-    sample = make_sample(number, num_frames=FRAMES, size=SIZE)
+    sample = make_sample(number, num_frames=FRAMES, size=SIZE, head=head)
 
     def draw(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float16).astype(np.float32)
@@ -44,8 +44,8 @@ def write_latents(folder, samples, split="train", vae_sha256="0" * 64):
 
 
 def test_a_sample_survives_its_bytes():
-    for background in (True, False):
-        sample = make_latents(0, background)
+    for background, head in ((True, False), (False, False), (True, True)):
+        sample = make_latents(0, background, head)
         back = decode_latents(sample.key, encode_latents(sample))
         for name, value in dataclasses.asdict(sample).items():
             if isinstance(value, dict):

@@ -58,6 +58,32 @@ def test_broken_motions_are_refused(tmp_path, changes, message):
         scene.read_motion(write_motion(tmp_path / "m.npz", **changes), SIZE)
 
 
+def test_a_head_moves_with_its_expressions(tmp_path):
+    face = np.random.default_rng(0).random((6, 43)).astype(np.float32)
+    motion = {"pose": np.zeros((6, 5, 3)), "translation": np.zeros((6, 3)), "fps": 8.0}
+    np.savez(tmp_path / "m.npz", **motion, expression=face)
+    bodies = scene.read_motion(str(tmp_path / "m.npz"), SIZE).bodies
+    assert bodies.pose.shape == (1, 5, 5, 3)
+    np.testing.assert_array_equal(bodies.expression[0], face[:5])
+    np.savez(tmp_path / "m.npz", **motion)
+    assert scene.read_motion(str(tmp_path / "m.npz"), SIZE).bodies.expression is None
+    np.savez(tmp_path / "m.npz", **motion | {"pose": np.zeros((6, 24, 3))}, expression=face)
+    with pytest.raises(ValueError, match=r"expression \(1, 6, 43\) with pose \(1, 6, 24, 3\)"):
+        scene.read_motion(str(tmp_path / "m.npz"), SIZE)
+
+
+def test_a_camera_of_its_own_choice_is_filled_by_the_head():
+    zero = np.zeros((1, 5), np.float32)
+    still = np.zeros((1, 5, 5, 3), np.float32)
+    bodies = Bodies(np.zeros((1, 10), np.float32), still, np.zeros((1, 5, 3), np.float32), zero, zero > 0)
+    cameras = scene.choose_cameras("own", Motion(bodies, None, 8.0), SIZE, "open-head")
+    chin_and_crown = torch.tensor([[0.0, 0.06, 0.12], [0.0, 0.28, 0.03]])
+    pixels, _ = project(
+        chin_and_crown, torch.from_numpy(cameras.intrinsics[0]), torch.from_numpy(cameras.world_to_camera[0])
+    )
+    assert 0.5 < (pixels[0, 1] - pixels[1, 1]) / SIZE[0] < 0.8
+
+
 def test_a_motion_without_an_array_or_file_is_refused(tmp_path):
     np.savez(tmp_path / "m.npz", pose=np.zeros((5, 24, 3)))
     with pytest.raises(ValueError, match="no array translation, fps"):

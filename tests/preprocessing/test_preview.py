@@ -42,6 +42,14 @@ def pictures(sheet: bytes, columns: int) -> np.ndarray:
     return image.reshape(2, height, columns, PICTURE_WIDTH_PX, 3).transpose(0, 2, 1, 3, 4)
 
 
+def test_heads_are_painted_with_their_expression() -> None:
+    sample = make_sample(0, num_frames=5, size=(96, 128), head=True)
+    sample.bodies.translation[:] = (0.0, 0.0, 0.8)
+    still = replace(sample, bodies=replace(sample.bodies, expression=None))
+    head = load_body("open-head")
+    assert draw_sheet(sample, head, columns=2) != draw_sheet(still, head, columns=2)
+
+
 def test_bodies_are_painted_where_they_project(body: BodyModel, standing: Sample) -> None:
     painted = pictures(draw_sheet(standing, body, columns=2), 2)[1, 0].max(axis=-1) > 60
     bodies, cameras = standing.bodies, standing.cameras

@@ -35,6 +35,38 @@ def test_background_is_optional() -> None:
     assert decode(sample.key, files).background is None
 
 
+def test_heads_carry_expressions_through_a_shard_and_its_windows() -> None:
+    sample = make_sample(1, people=2, head=True)
+    files = encode(sample)
+    assert_same(decode(sample.key, files), sample)
+    window = decode(sample.key, files, start=3, num_frames=5)
+    np.testing.assert_array_equal(window.bodies.expression, sample.bodies.expression[:, 3:8])
+    sample.bodies.expression = None  # a face at rest
+    assert decode(sample.key, encode(sample)).bodies.expression is None
+
+
+def test_bodies_without_expressions_are_stored_as_they_always_were() -> None:
+    with np.load(io.BytesIO(encode(make_sample(1))["body.npz"])) as stored:
+        assert stored.files == ["betas", "pose", "translation", "confidence", "valid"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pose": np.zeros((1, 9, 7, 3), np.float32)}, r"pose has 7 joints, expected 24 \(SMPL\) or 5 \(FLAME\)"),
+        ({"expression": np.zeros((1, 8, 43), np.float32)}, r"expression has shape \(1, 8, 43\), expected \(1, 9, 43\)"),
+        ({"expression": np.full((1, 9, 2), np.nan, np.float32)}, "expression holds 18 values that are not finite"),
+        ({"pose": np.zeros((1, 9, 24, 3), np.float32)}, "expression is given for a body of 24 joints: only heads"),
+    ],
+)
+def test_heads_that_break_the_schema_are_refused(changes: dict[str, np.ndarray], message: str) -> None:
+    sample = make_sample(1, head=True)
+    for name, value in changes.items():
+        setattr(sample.bodies, name, value)
+    with pytest.raises(SampleError, match=message):
+        encode(sample)
+
+
 def test_same_sample_same_bytes() -> None:
     assert encode(make_sample(4)) == encode(make_sample(4))
 

@@ -100,10 +100,11 @@ def _pieces(person: Person, carrier: Carrier) -> list[Piece]:
 
 def posed_vertices(body: BodyModel, bodies: Bodies) -> Float[np.ndarray, "P F V 3"]:
     """Vertices of all people in all frames, naked."""
-    num_frames = bodies.pose.shape[1]
+    num_people, num_frames = bodies.pose.shape[:2]
+    faces = [None] * num_people if bodies.expression is None else map(torch.as_tensor, bodies.expression)
     with torch.no_grad():
         people = [
-            body(torch.as_tensor(betas).expand(num_frames, -1), torch.as_tensor(pose), torch.as_tensor(translation))
-            for betas, pose, translation in zip(bodies.betas, bodies.pose, bodies.translation, strict=True)
+            body(torch.as_tensor(b).expand(num_frames, -1), torch.as_tensor(pose), torch.as_tensor(translation), face)
+            for b, pose, translation, face in zip(bodies.betas, bodies.pose, bodies.translation, faces, strict=True)
         ]
     return np.stack([person.vertices.numpy() for person in people])

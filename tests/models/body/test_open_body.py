@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.body import JOINT_NAMES, open_body
-from models.body.open_body import _principal_directions, _regress_joints, _straighten, _swing, ensure_open_body
+from models.body.open_body import _straighten, _swing, ensure_open_body
+from models.body.shape_space import principal_directions, regress_joints
 
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 
@@ -51,7 +52,7 @@ def test_most_bodies_are_as_tall_as_adults(body) -> None:
 def test_the_whole_of_a_beta_is_one_standard_deviation() -> None:
     loadings = torch.randn(12, 5 * 3).double() * torch.linspace(3, 0.2, 12).double()[:, None]
     samples = 7 + (torch.randn(400, 12).double() @ loadings).reshape(400, 5, 3)
-    template, directions, betas = _principal_directions(samples)
+    template, directions, betas = principal_directions(samples)
     torch.testing.assert_close(betas.std(dim=0), torch.ones(10).double())
     torch.testing.assert_close(betas.mean(dim=0), torch.zeros(10).double(), atol=1e-9, rtol=0)
     rebuilt = template + torch.einsum("sk,kvc->svc", betas, directions)
@@ -85,7 +86,7 @@ def test_regressor_finds_joints_that_are_averages() -> None:
     betas = torch.randn(60, 10).double()
     vertices = template + torch.einsum("sk,kvc->svc", betas, directions)
     joints = torch.stack([vertices[:, :20].mean(dim=1), vertices[:, 30:35].mean(dim=1)], dim=1)
-    regressor = _regress_joints(template, directions, joints, betas, num_vertices=50)
+    regressor = regress_joints(template, directions, joints, betas, num_vertices=50)
     torch.testing.assert_close(torch.einsum("jv,svc->sjc", regressor, vertices), joints, atol=2e-3, rtol=0)
     torch.testing.assert_close(regressor.sum(dim=1), torch.ones(2).double(), atol=1e-6, rtol=0)
 
