@@ -103,7 +103,7 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
     vertices = np.concatenate([figure.vertices for figure in people], axis=1)
 
     kind, cameras = _film(of_camera, recipe, settings.fps, vertices, where, image_size)
-    world = _build(where, vertices, cameras)
+    world = world_of(where, naked, cameras)
     rendering = render_clip(Scene(people, cameras, world, recipe.backdrop), image_size, with_geometry=settings.geometry)
     source = f"synthetic:{settings.name}:{index}"
     return Sample(
@@ -143,10 +143,13 @@ def _film(
     return kind, place(shot, vertices, image_size, float(share))
 
 
-def _build(where: Place, vertices: Float[np.ndarray, "F V 3"], cameras: Cameras) -> World:
-    """The place, with room for people and cameras, and nothing between them."""
-    ground, stands = vertices[..., [0, 2]], eyes(cameras)[:, [0, 2]]
-    middle = ground.mean(axis=1)
-    lines = np.linspace(middle, stands, 12).reshape(-1, 2)
+def world_of(where: Place, naked: Float[np.ndarray, "P F V 3"], cameras: Cameras) -> World:
+    """The place as a clip shows it, with room for people and cameras and nothing between them.
+
+    It follows from what a sample stores (``posed_vertices`` of its bodies, its cameras, and the number in
+    ``meta["place"]``), so that a stored clip can be filmed again.
+    """
+    ground, stands = naked[..., [0, 2]], eyes(cameras)[:, [0, 2]]
+    lines = np.linspace(ground.mean(axis=(0, 2)), stands, 12).reshape(-1, 2)
     people_m = float(np.abs(ground).max())
     return where.build(people_m, max(people_m, float(np.abs(stands).max())), lines)
