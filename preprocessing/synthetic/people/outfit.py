@@ -33,6 +33,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
     if rng.random() < 0.22 and top.neck != "hood" and below != "dress":
         jacket = _sample_jacket(rng, top)
         if rng.random() < 0.45 and skirt is None:
+            jacket = replace(jacket, hem=0.3, cuffs=False)  # under the beginning of its tails
             tails = _sample_tails(rng, jacket.cloth, over_m=legs.ease_m if legs else 0.0)
     tucked = top.hem <= 0.05
     return Outfit(
