@@ -7,6 +7,7 @@ from enum import IntEnum, auto
 import numpy as np
 from jaxtyping import Float, Int
 
+from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.people.cut import hat_depth, head_box, scalp_depth
 from preprocessing.synthetic.people.measures import Places
 from preprocessing.synthetic.people.tones import from_hex
@@ -57,6 +58,14 @@ def strands(round_: Float[np.ndarray, " n"], height_m: Float[np.ndarray, " n"]) 
     return (np.sin(34 * round_ + 4 * np.sin(45 * height_m)) + np.sin(21 * round_ + 2) > 0.45).astype(int)
 
 
+def cloth_round_head(
+    cloth: Cloth, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], z: Float[np.ndarray, " n"],
+    middle: Float[np.ndarray, "3"],
+) -> Int[np.ndarray, " n"]:  # fmt: skip
+    """Dyes of cloth worn round a head about ``middle``, in a hat or a scarf."""
+    return cloth.dye(0.09 * np.arctan2(x - middle[0], z - middle[2]), -y)
+
+
 def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
     """Which ``Dye`` has each place of the head."""
     m = places.measures
@@ -64,7 +73,7 @@ def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
     dye = np.full(len(across), Dye.SKIN, int)
     _paint_face(dye, places, head)
     _paint_beard(dye, places, head, up, forward)
-    scalp = scalp_depth(places, head) > 0
+    scalp = (scalp_depth(places, head) > 0) & (head.hat != "scarf")
     if head.style == "shaved":
         dye[scalp] = Dye.STUBBLE
     else:
@@ -78,8 +87,8 @@ def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
         _paint_glasses(dye, places, head, up, forward)
     if head.hat and head.hat_cloth is not None and head.hat != "brim":
         inside = np.nonzero(hat_depth(places, head.hat) > 0)[0]
-        round_m = np.arctan2(places.x[inside], places.z[inside] - m.head[0, 2]) * 0.09
-        dye[inside] = Dye.HAT + head.hat_cloth.dye(round_m, -places.y[inside])
+        at = (places.x[inside], places.y[inside], places.z[inside])
+        dye[inside] = Dye.HAT + cloth_round_head(head.hat_cloth, *at, m.head[0])
     return dye
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from models.body import JOINT_NAMES
-from preprocessing.synthetic.people.face import STRAND_SHADE, strands
+from preprocessing.synthetic.people.cloth import Cloth
+from preprocessing.synthetic.people.face import STRAND_SHADE, cloth_round_head, strands
 from preprocessing.synthetic.people.piece import Carrier, Piece, Track, blend, sheet
 from preprocessing.synthetic.people.wardrobe import Head
 from preprocessing.synthetic.scene.colours import RGB
@@ -20,8 +22,13 @@ def make_hair(head: Head, carrier: Carrier) -> list[Piece]:
     """The pieces on the head of a posed body; none for short hair without a hat."""
     pieces = []
     middle, half = carrier.measures.head
-    if head.style in ("bob", "long") and head.hat != "scarf":
-        pieces.append(_curtain(carrier, head))
+    if head.hat == "scarf" and head.hat_cloth is not None:
+        curtain = _curtain(carrier, carrier.measures.of("neck")[1] - 0.09)
+        pieces.append(replace(_piece(*curtain, head.hair), colour=_scarf_colour(head.hat_cloth, middle)))
+    elif head.style in ("bob", "long"):
+        neck = carrier.measures.of("neck")[1]
+        end = neck - 0.11 if head.style == "long" else middle[1] - 0.9 * half[1]
+        pieces.append(_hair_piece(*_curtain(carrier, end), head.hair))
     if head.style == "bun" and head.hat is None:
         bun = _ball(middle + half * np.array([0, 0.72, -0.85]), np.array([0.042, 0.04, 0.04]))
         pieces.append(_hair_piece(carrier(bun, "head"), sheet(_ROWS, _COLUMNS, closed=True), bun, head.hair))
@@ -59,6 +66,14 @@ def _hair_piece(vertices: Track, faces: np.ndarray, rest: Points, hair: RGB) -> 
     return replace(_piece(vertices, faces, rest, hair), colour=colour)
 
 
+def _scarf_colour(cloth: Cloth, middle: Float[np.ndarray, "3"]) -> Callable[[Points], Points]:
+    def colour(chart: Points) -> Points:
+        x, y, z = chart.T
+        return cloth.colours.take(cloth_round_head(cloth, x, y, z, middle), axis=0)
+
+    return colour
+
+
 def _ball(middle: Float[np.ndarray, "3"], half: Float[np.ndarray, "3"]) -> Points:
     up, round_ = np.linspace(np.pi / 2, -np.pi / 2, _ROWS), np.linspace(0, 2 * np.pi, _COLUMNS, endpoint=False)
     y, level = np.sin(up), np.cos(up)
@@ -85,11 +100,11 @@ def _tail(carrier: Carrier, head: Head) -> Piece:
     return _hair_piece(vertices, sheet(_ROWS, _COLUMNS, closed=True), tail, head.hair)
 
 
-def _curtain(carrier: Carrier, head: Head) -> Piece:
-    """Hair that falls from ear to ear round the back, to the chin or onto the shoulders."""
+def _curtain(carrier: Carrier, end: float) -> tuple[Track, Int[np.ndarray, "T 3"], Points]:
+    """Hair or cloth that falls from ear to ear round the back to height ``end``: posed, its triangles, and resting."""
     m = carrier.measures
     middle, half = m.head
-    top, end = middle[1] + 0.45 * half[1], m.of("neck")[1] - 0.11 if head.style == "long" else middle[1] - 0.9 * half[1]
+    top = middle[1] + 0.45 * half[1]
     heights = np.linspace(top, end, 10)
     angles = np.linspace(0.36 * np.pi, 1.64 * np.pi, 25)
     round_ = np.stack([np.sin(angles), np.cos(angles)], axis=1)
@@ -112,7 +127,7 @@ def _curtain(carrier: Carrier, head: Head) -> Piece:
     curtain = np.concatenate(rows)
     share = np.repeat(np.linspace(0, 1, len(heights)) ** 2, len(angles)) * 0.7
     vertices = blend(carrier(curtain, "head"), carrier(curtain, "spine3"), share.astype(np.float32))
-    return _hair_piece(vertices, sheet(len(heights), len(angles), closed=False), curtain, head.hair)
+    return vertices, sheet(len(heights), len(angles), closed=False), curtain
 
 
 def _visor(middle: Float[np.ndarray, "3"], half: Float[np.ndarray, "3"]) -> Points:

@@ -18,7 +18,7 @@ TOPS = {"shirt": 0.22, "tee": 0.24, "vest": 0.1, "jumper": 0.18, "hoodie": 0.14,
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """A random person's clothes: every part from its own draw, so that none gives away another."""
+    """A random person's skin, face, hair and clothes."""
     skin, bearded = sample_skin(rng), rng.random() < 0.5
     head = _sample_head(rng, skin, bearded)
     top = _sample_top(rng)
@@ -33,6 +33,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
     if rng.random() < 0.22 and top.neck != "hood" and below != "dress":
         jacket = _sample_jacket(rng, top)
         if rng.random() < 0.45 and skirt is None:
+            jacket = replace(jacket, hem=0.3, cuffs=False)  # under the beginning of its tails
             tails = _sample_tails(rng, jacket.cloth, over_m=legs.ease_m if legs else 0.0)
     tucked = top.hem <= 0.05
     return Outfit(
@@ -43,7 +44,7 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         skirt=skirt,
         jacket=jacket,
         tails=tails,
-        shoes=_sample_shoes(rng, skin, long=legs is not None and legs.leg > 0.8),
+        shoes=_sample_shoes(rng, long=legs is not None and legs.leg > 0.8),
         belt=sample_colour(rng) if tucked and rng.random() < 0.6 else None,
         gloves=sample_colour(rng) if rng.random() < 0.07 else None,
     )
@@ -165,7 +166,7 @@ def _as_dress(top: Top) -> Top:
     return replace(top, hem=0.0, neck=neck, ease_m=min(top.ease_m, 0.01), pockets=False, cuffs=False)
 
 
-def _sample_shoes(rng: np.random.Generator, skin: RGB, long: bool) -> Shoes:
+def _sample_shoes(rng: np.random.Generator, long: bool) -> Shoes:
     colour = sample_colour(rng)
     sole = np.full(3, rng.choice([0.95, 0.9, 0.1, 0.3]), np.float32)
     boots = rng.random() < (0.12 if long else 0.25)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from models.body import JOINT_NAMES
 from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.people.cut import UNDER_THE_SOLE, below, neck_depth, top_depth, trouser_depth
 from preprocessing.synthetic.people.face import Dye, head_dyes, paint_head
@@ -14,6 +15,8 @@ from preprocessing.synthetic.people.wardrobe import Outfit, Print, Top
 from preprocessing.synthetic.scene.colours import RGB
 
 Dyes = Int[np.ndarray, " n"]
+
+_HEAD = JOINT_NAMES.index("head")
 
 
 class Palette:
@@ -172,7 +175,3 @@ def _stamp(
     near = np.nonzero(side & (np.maximum(np.abs(right), np.abs(up)) < print_.half_size_m))[0]
     inside = glyph(print_.glyph, right[near] / print_.half_size_m, up[near] / print_.half_size_m)
     dye[near[inside]] = number
-
-
-_HEAD = 15
-"""SMPL's joint of the head."""

@@ -80,7 +80,7 @@ def _solver(measures: Measures, joints: tuple[str, ...]) -> tuple[Int[np.ndarray
 
 
 def sheet(rows: int, columns: int, closed: bool, first: int = 0) -> Int[np.ndarray, "T 3"]:
-    """Triangles of a grid of vertices, row by row; they wind outwards where rows go down and columns to the left of
+    """Triangles of a grid of vertices, row by row; they wind outwards where rows go down and columns to the right of
     who looks at it. A closed one joins its last column to the first."""
     r, c = (i.ravel() for i in np.mgrid[: rows - 1, : columns if closed else columns - 1])
     right = (c + 1) % columns

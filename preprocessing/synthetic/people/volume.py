@@ -76,11 +76,12 @@ def _top(places: Places, top: Top, folds: Values) -> Values:
 def _head(places: Places, outfit: Outfit) -> Values:
     head = outfit.head
     inside = scalp_depth(places, head)
+    off_ears = -ear_depth(places)
     if head.style in ("bob", "long"):
-        inside = np.minimum(inside, -ear_depth(places))  # hair lies over the ears, which must not swell
+        inside = np.minimum(inside, off_ears)  # hair lies over the ears, which must not swell
     away = HAIR_M[head.style] * smooth(inside, 0.6 * HAIR_M[head.style] + 0.008)
     if head.hat:
-        inside = hat_depth(places, head.hat)
+        inside = np.minimum(hat_depth(places, head.hat), off_ears)
         away = np.where(inside > 0, np.minimum(away, 0.012) + HAT_M[head.hat] * smooth(inside, 0.012), away)
         if head.hat != "scarf":
             away = np.where(inside <= 0, np.minimum(away, 0.018), away)

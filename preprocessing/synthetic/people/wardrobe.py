@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.scene.colours import RGB
 
-NECKS = ("crew", "wide", "vee", "turtle", "collar", "hood")
-HAIR_STYLES = ("shaved", "cropped", "short", "parted", "afro", "bun", "ponytail", "bob", "long")
 HATS = ("cap", "beanie", "brim", "scarf")
 GLASSES = ("glasses", "sunglasses")
 BEARDS = ("stubble", "moustache", "goatee", "full")
@@ -36,7 +34,7 @@ class Top:
     """Where the sleeve ends; 0 has none."""
     hem: float
     neck: str
-    """One of ``NECKS``."""
+    """crew, wide, vee, turtle, collar or hood."""
     ease_m: float
     trim: RGB
     """Of collar, cuffs, buttons and pocket edges."""
@@ -103,7 +101,7 @@ class Head:
     iris: RGB
     lips: RGB
     style: str
-    """One of ``HAIR_STYLES``."""
+    """shaved, cropped, short, parted, afro, bun, ponytail, bob (to the chin) or long (to the shoulders)."""
     fringe: float
     """How far hair falls into the forehead: 0 to 1."""
     beard: str | None = None

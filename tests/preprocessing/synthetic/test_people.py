@@ -1,5 +1,6 @@
 """People of the pool: who they are, what stands off their skin, and what is painted on it."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -165,6 +166,33 @@ def test_a_skirt_goes_round_both_legs(body: BodyModel) -> None:
     assert np.diff(turn).max() < np.deg2rad(30)  # on all sides
     assert hem[:, 0].max() > 0.8 * knees
     assert hem[:, 0].min() < -0.8 * knees
+
+
+def test_pieces_face_outwards(body: BodyModel) -> None:
+    """Shading takes their normals: skirts, shoes, buns and brims wind as the body does."""
+    kinds = set()
+    for who in people(0, 40):
+        figure = dress(body, standing(body, who), who)
+        for piece in figure.paint.pieces:  # type: ignore[attr-defined]
+            vertices = piece.vertices[0]
+            normals = vertex_normals(vertices, piece.faces)
+            flat = np.ptp(vertices, axis=0).argmin()  # a visor faces up, all else away from its middle
+            outwards = vertices - vertices.mean(axis=0) if np.ptp(vertices[:, flat]) > 0.06 else np.eye(3)[1]
+            assert ((normals * outwards).sum(-1) > 0).mean() > 0.6, who.id
+            kinds.add(len(vertices))
+    assert len(kinds) > 5
+
+
+def test_a_face_without_holes_has_its_features_where_people_have_them(body: BodyModel) -> None:
+    measures, closed = measure(body), copy.deepcopy(body)
+    edges = np.sort(np.concatenate([body.faces.numpy()[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))]), axis=1)
+    once, count = np.unique(edges, axis=0, return_counts=True)
+    rim = once[count == 1]
+    filled = np.concatenate([body.faces.numpy(), np.concatenate([rim, rim[:, :1]], axis=1)])  # every edge now twice
+    closed.faces = torch.as_tensor(np.concatenate([filled, filled[len(body.faces) :]]))
+    guessed = measure(closed)
+    np.testing.assert_allclose(guessed.eye, measures.eye, atol=4e-3)
+    np.testing.assert_allclose(guessed.mouth[:3], measures.mouth[:3], atol=4e-3)
 
 
 def test_people_are_told_apart_by_their_colours(body: BodyModel) -> None:
