@@ -25,8 +25,7 @@ from preprocessing.synthetic.render import clip_render
 CLIPS_OF_SIZE = {64: 10, 128: 10, 256: 5, 512: 2}
 NUM_FRAMES, FPS = 9, 10.0
 STEPS = {
-    "motion+posing": [(clip, "sample_outfit"), (clip, "sample_motion"), (clip, "stand_on_ground"),
-                      (clip, "posed_vertices"), (clip, "dress")],
+    "motion+posing": [(clip, "sample_outfit"), (clip, "perform"), (clip, "posed_vertices"), (clip, "dress")],
     "camera": [(clip, "sample_shot"), (clip, "place")],
     "world": [(clip, "sample_world"), (clip_render, "directions"), (clip_render, "_look")],
     "people+shadows": [(clip, "render_clip")],

@@ -16,7 +16,7 @@ from models.body import BodyModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
 from preprocessing.sample import NUM_BETAS, Bodies, Sample, make_key
-from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
+from preprocessing.synthetic.motion.performance import perform
 from preprocessing.synthetic.people.figure import dress, posed_vertices
 from preprocessing.synthetic.people.outfit import sample_outfit
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
@@ -78,10 +78,11 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
     image_size = (settings.size, settings.size)
 
     outfit, betas = sample_outfit(of_person), _sample_betas(of_person)
-    motion = sample_motion(of_motion, settings.num_frames, settings.fps)
-    pose, translation = stand_on_ground(body, betas, motion)
+    motion = perform(of_motion, body, betas, settings.num_frames, settings.fps)
     everyone = np.ones((1, settings.num_frames))
-    bodies = Bodies(betas[None], pose[None], translation[None], everyone.astype(np.float32), everyone.astype(bool))
+    bodies = Bodies(
+        betas[None], motion.pose[None], motion.translation[None], everyone.astype(np.float32), everyone.astype(bool)
+    )
     people = [dress(body, vertices, outfit) for vertices in posed_vertices(body, bodies)]
     vertices = np.concatenate([figure.vertices for figure in people], axis=1)
 
