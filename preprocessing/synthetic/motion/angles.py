@@ -1,7 +1,8 @@
-"""A posture in the angles that anatomy names, and SMPL's pose of it.
+"""A posture of trunk, head and arms in the angles that anatomy names, and SMPL's pose of it.
 
-Hip flexion, elbow bend, … in degrees, zero when standing straight with hanging arms: a number says which way a limb
-bends without knowing SMPL's axes, and left and right are written alike.
+Shoulder flexion, elbow bend, … in degrees, zero when standing straight with hanging arms: a number says which way a
+limb bends without knowing SMPL's axes, and left and right are written alike. Legs follow from where the feet are
+(``legs.py``).
 
 Axes of SMPL's zero pose (T-pose): y up, facing +z, the person's left at +x. Shapes: ``F`` frames or steps of time.
 """
@@ -29,11 +30,10 @@ STANDING: Angles = {
         f"{side}_{name}": value
         for side in SIDES
         for name, value in {
-            "shoulder_flex": 0.0, "shoulder_abduct": 12.0, "shoulder_twist": 0.0, "elbow": 12.0,
-            "hip_flex": 2.0, "hip_abduct": -2.0, "knee": 4.0, "ankle": 2.0,
+            "shoulder_flex": 2.0, "shoulder_abduct": 9.0, "shoulder_twist": 8.0, "elbow": 16.0, "wrist": 6.0,
+            "fingers": 24.0,
         }.items()
     },
-    "hop": 0.0,  # metres the lowest point is above the ground
 }  # fmt: skip
 """Every degree of freedom and its value in a relaxed stand."""
 
@@ -72,7 +72,7 @@ def _axis_angle(quaternion: Quaternion) -> Float[np.ndarray, "F 3"]:
 
 
 def pose_from_angles(angles: Angles, num_frames: int) -> Float[np.ndarray, "F 24 3"]:
-    """SMPL pose of a body whose angles differ from ``STANDING`` as given (degrees).
+    """SMPL pose, with the legs of the T-pose, of a body whose angles differ from ``STANDING`` as given (degrees).
 
     Raises:
         ValueError: if an angle has a name that ``STANDING`` does not list.
@@ -97,9 +97,8 @@ def pose_from_angles(angles: Angles, num_frames: int) -> Float[np.ndarray, "F 24
         turns |= {
             f"{side}_shoulder": _chain(_turn("x", -of["shoulder_flex"]), raised, _turn("x", of["shoulder_twist"])),
             f"{side}_elbow": _turn("y", -mirror * of["elbow"]),
-            f"{side}_hip": _chain(_turn("x", -of["hip_flex"]), _turn("z", mirror * of["hip_abduct"])),
-            f"{side}_knee": _turn("x", of["knee"]),
-            f"{side}_ankle": _turn("x", -of["ankle"]),
+            f"{side}_wrist": _turn("z", -mirror * of["wrist"]),
+            f"{side}_hand": _turn("z", -mirror * of["fingers"]),
         }
     pose = np.zeros((num_frames, len(JOINT_NAMES), 3))
     for joint, turn in turns.items():
