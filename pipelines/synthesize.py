@@ -5,7 +5,8 @@
 The sets:
 {sets}
 
-Written to ``--out``: ``{split}-000000.tar …``, ``preview.html`` and, last of all, ``manifest.parquet``. The same
+Written to ``--out``: ``{split}-000000.tar …``, ``preview.html``, ``rejected.jsonl`` (clips that one of the user's own
+files could not give) and, last of all, ``manifest.parquet``. The same
 command writes the same bytes, whatever the number of workers.
 """
 
@@ -19,10 +20,12 @@ from pathlib import Path
 
 from models.body import load_body
 from preprocessing.executor import run
-from preprocessing.manifest import SPLITS, read_job, write_manifest
+from preprocessing.manifest import SPLITS, Reject, read_job, write_manifest, write_rejects
 from preprocessing.preview import Card, draw_sheet, write_preview
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
+from preprocessing.summary import SYNTHETIC, summarise
 from preprocessing.synthetic.clip import ANNOTATOR, ClipSettings, synthesize
+from preprocessing.synthetic.own import NONE, OWN_FILES, Own, find_assets
 from preprocessing.synthetic.sets import SETS
 
 PREVIEW_CLIPS = 24
@@ -34,55 +37,75 @@ class MadeClip:
     """A clip ready to be written and, if it is among the first, how it looks."""
 
     packed: PackedClip
+    motion: str
+    scores: dict[str, float]
     sheet: bytes | None
 
 
 class ClipMaker:
     """Makes the clips of a set by number. Each worker has one, and so loads the body once."""
 
-    def __init__(self, settings: ClipSettings, body: str) -> None:
+    def __init__(self, settings: ClipSettings, body: str, own: Own) -> None:
         self.settings, self.body = settings, load_body(body)
+        self.assets = find_assets(own, self.body, settings.split)
 
     def __call__(self, index: int) -> MadeClip:
         """Clip ``index``, encoded."""
-        sample = synthesize(self.body, self.settings, index)
+        sample = synthesize(self.body, self.settings, index, self.assets)
         packed = pack_clip(sample, sample.meta["source"], start_frame=0, split=self.settings.split)
-        return MadeClip(packed, draw_sheet(sample, self.body) if index < PREVIEW_CLIPS else None)
+        sheet = draw_sheet(sample, self.body) if index < PREVIEW_CLIPS else None
+        return MadeClip(packed, sample.meta["motions"][0], sample.meta["scores"], sheet)
 
 
 def make_set(
-    out: Path, settings: ClipSettings, count: int, workers: int, clips_per_shard: int = 500, body: str = "open"
-) -> str:
-    """Write clips ``0 … count-1`` of a set; gives one line that says what came of it.
+    out: Path, settings: ClipSettings, count: int, workers: int, clips_per_shard: int = 500, body: str = "",
+    own: Own = NONE,
+) -> str:  # fmt: skip
+    """Write clips ``0 … count-1`` of a set; gives lines that say what came of it.
+
+    A clip that one of the user's own files (``own``) cannot give is left out, with the reason in ``rejected.jsonl``.
 
     Raises:
-        ValueError: if ``count`` or ``clips_per_shard`` is not positive, or ``out`` holds another set.
-        RuntimeError: if a clip cannot be made: none of them is at fault for what it is asked, so this is a defect.
+        ValueError: if ``count`` or ``clips_per_shard`` is not positive, ``out`` holds another set, ``body`` does not
+            fit the set, or a folder of ``own`` has nothing for it.
+        RuntimeError: if a clip cannot be made for any other reason: this is a defect.
     """
     for name, value in (("count", count), ("clips_per_shard", clips_per_shard)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    job = f"{ANNOTATOR}:{settings.name}:{body}:{count}:{clips_per_shard}"
+    body = body or settings.recipe.body
+    job = f"{ANNOTATOR}:{settings.name}:{body}:{own.fingerprint()}:{count}:{clips_per_shard}"
     if (done := read_job(out)) is not None:
         if done != job:
             raise ValueError(f"{out} holds shards made by another command: delete it or choose another --out")
         return f"{out} is complete already"
-    load_body(body)  # a wrong path is found here, and a body that was never built is built once
+    model = load_body(body)  # a wrong path is found here, and a body that was never built is built once
+    settings.check_body(model)
+    find_assets(own, model, settings.split)
     out.mkdir(parents=True, exist_ok=True)
     if discarded := discard_unfinished(out):
         print(f"{out} holds {len(discarded)} files of a run that did not finish: made anew", file=sys.stderr)
 
     cards: list[Card] = []
+    rejects: list[Reject] = []
+    scores: list[tuple[str, dict[str, float]]] = []
     with ShardSet(out, ShardConfig(clips_per_shard, MAX_SHARD_BYTES)) as shards:
-        for outcome in run(partial(ClipMaker, settings, body), range(count), workers, "synthesize", "clip"):
+        for outcome in run(partial(ClipMaker, settings, body, own), range(count), workers, "synthesize", "clip"):
             if outcome.result is None:
-                raise RuntimeError(f"clip {outcome.item}: {outcome.failure}")
+                failure = outcome.failure
+                if failure is None or failure.stage != OWN_FILES:
+                    raise RuntimeError(f"clip {outcome.item}: {failure}")
+                rejects.append(Reject(f"clip {outcome.item}", failure.stage, failure.reason))
+                continue
             shards.write(outcome.result.packed)
+            scores.append((outcome.result.motion, outcome.result.scores))
             if outcome.result.sheet:
-                cards.append(Card(shards.rows[-1], {}, outcome.result.sheet))
-    write_preview(out, cards, [], count)
+                cards.append(Card(shards.rows[-1], outcome.result.scores, outcome.result.sheet))
+    write_rejects(out, rejects)
+    write_preview(out, cards, rejects, len(shards.rows))
     write_manifest(out, shards.rows, job)
-    return f"{out}: {count} clips in {len({row.shard for row in shards.rows})} shards (see preview.html)"
+    made = f"{len(shards.rows)} clips in {len({row.shard for row in shards.rows})} shards, {len(rejects)} rejects"
+    return f"{summarise(scores, rejects, SYNTHETIC)}\n{out}: {made} (see preview.html)"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -103,7 +126,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--fps", type=float, default=default.fps, help="frames a second (%(default)s)")
     add("--seed", type=int, default=default.seed, help="sets of two seeds share no person, motion or place")
     add("--geometry", action="store_true", help="store depth, normals and part numbers as well")
-    add("--body", default="open", help="'open', or the path of an SMPL file")
+    add("--body", default="", help="an SMPL, SMPL-X or FLAME file; by default the open body or head that fits the set")
+    add("--motions", default="", help="recorded motions: a folder of AMASS or CMU .npz files, or of shards")
+    add("--panoramas", default="", help="surroundings: a folder of equirectangular .hdr, .exr, .png or .jpg")
+    add("--textures", default="", help="clothes: a folder of SMPL texture atlases")
+    add("--uv_template", default="", help="the .obj that comes with them, if the body file has no texture coordinates")
     add("--workers", type=int, default=1, help="processes, each computing with one thread")
     add("--clips_per_shard", type=int, default=500, help="the most clips in one tar (%(default)s)")
     return parser.parse_args(arguments)
@@ -115,7 +142,8 @@ def main(arguments: list[str] | None = None) -> str:
     settings = ClipSettings(
         given.set, given.split or "", given.size, given.num_frames, given.fps, given.seed, given.geometry
     )
-    return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, given.body)
+    own = Own(given.motions, given.panoramas, given.textures, given.uv_template)
+    return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, given.body, own)
 
 
 if __name__ == "__main__":

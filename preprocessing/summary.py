@@ -1,48 +1,62 @@
-"""The closing table of a preparation: what became of each source, in numbers."""
+"""The closing table of a job that made clips: what became of each source, in numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 
 from preprocessing.manifest import Reject
 
-COLUMNS = {
+Columns = Mapping[str, tuple[str, Callable[[float], str]]]
+"""Score → its heading and how it is written."""
+
+PREPARED: Columns = {
     "reprojection_error": ("off landmarks", lambda share: f"{share:.2%}"),
     "mask_iou": ("mask IoU", lambda share: f"{share:.3f}"),
     "joint_acceleration": ("body m/s²", lambda size: f"{size:.1f}"),
     "landmark_acceleration": ("landmarks m/s²", lambda size: f"{size:.1f}"),
 }
-"""Score → its heading and how it is written. The accelerations stand side by side: a fit must be the smoother one."""
+"""Of real clips. The accelerations stand side by side: a fit must be the smoother one."""
+
+SYNTHETIC: Columns = {
+    "in_frame": ("in frame", lambda share: f"{share:.1%}"),
+    "foot_drift_m_s": ("standing feet cm/s", lambda speed: f"{100 * speed:.2f}"),
+    "apart_m": ("people apart cm", lambda distance: f"{100 * distance:.0f}"),
+}
+"""Of synthetic clips; their sources are motions."""
 
 MOST_SOURCES = 50
 """More would scroll away what was said before."""
 
 
-def summarise(clips: Iterable[tuple[str, Mapping[str, float]]], rejects: Sequence[Reject]) -> str:
-    """A line a source, means over its clips, and a line for all.
+def summarise(
+    clips: Iterable[tuple[str, Mapping[str, float]]], rejects: Sequence[Reject], columns: Columns = PREPARED
+) -> str:
+    """A line a source, means over its clips, and a line for all. Columns without a score are left out.
 
     Args:
         clips: source and scores of each clip.
-        rejects: of the same preparation; several may be of one source, and of a source that gave clips too.
+        rejects: of the same job; several may be of one source, and of a source that gave clips too.
+        columns: what is told of each source.
     """
     clips = list(clips)
+    columns = {name: column for name, column in columns.items() if any(name in scores for _, scores in clips)}
     of_source: dict[str, list[Mapping[str, float]]] = {reject.source: [] for reject in rejects}
     for source, scores in clips:
         of_source.setdefault(source, []).append(scores)
     rejected = Counter(reject.source for reject in rejects)
-    rows = [["source", "clips", "rejects", *(heading for heading, _ in COLUMNS.values())]]
-    rows += [_row(name, of_source[name], rejected[name]) for name in sorted(of_source)[:MOST_SOURCES]]
+    rows = [["source", "clips", "rejects", *(heading for heading, _ in columns.values())]]
+    rows += [_row(name, of_source[name], rejected[name], columns) for name in sorted(of_source)[:MOST_SOURCES]]
     if len(of_source) > MOST_SOURCES:
         rows.append([f"… and {len(of_source) - MOST_SOURCES} more"] + [""] * (len(rows[0]) - 1))
-    rows.append(_row("all", [scores for _, scores in clips], len(rejects)))
+    rows.append(_row("all", [scores for _, scores in clips], len(rejects), columns))
     return _align(rows)
 
 
-def _row(name: str, clips: Sequence[Mapping[str, float]], rejects: int) -> list[str]:
+def _row(name: str, clips: Sequence[Mapping[str, float]], rejects: int, columns: Columns) -> list[str]:
     cells = [name, str(len(clips)), str(rejects)]
-    for score, (_, write) in COLUMNS.items():
+    for score, (_, write) in columns.items():
         measured = [scores[score] for scores in clips if score in scores]
         cells.append(write(fmean(measured)) if measured else "–")
     return cells

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from models.body import BodyModel
+from models.body import BodyModel, HeadModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
-from preprocessing.sample import Bodies, Cameras, Sample, make_key
-from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
-from preprocessing.synthetic.people.figure import dress, posed_vertices
-from preprocessing.synthetic.people.person import person
+from preprocessing.sample import Cameras, Sample, make_key
+from preprocessing.synthetic.cast import Cast, cast_head, cast_people
+from preprocessing.synthetic.motion.plan import Seat
+from preprocessing.synthetic.own import NOTHING, Assets
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
-from preprocessing.synthetic.scene.cameras import MOVES, eyes, in_frame, place, place_close, sample_shot
+from preprocessing.synthetic.scene.cameras import MOVES, eyes, place, place_close, sample_shot
+from preprocessing.synthetic.scene.props import seat_pieces, stand
 from preprocessing.synthetic.scene.world import Place, World
+from preprocessing.synthetic.scores import score
 from preprocessing.synthetic.sets import PEOPLE, PLACES, POOL, SETS, Recipe
 
 LICENCE = "CC0-1.0"
@@ -77,6 +80,12 @@ class ClipSettings:
         maps = "-geometry" * self.geometry
         return f"{self.set}-v{self.recipe.version}-{self.split}-{shape}{maps}-seed{self.seed}"
 
+    def check_body(self, body: BodyModel) -> None:
+        """``ValueError`` unless the body is of the kind that the set shows."""
+        if isinstance(body, HeadModel) != self.recipe.faces:
+            shows = "heads" if self.recipe.faces else "whole bodies"
+            raise ValueError(f"the set {self.set} shows {shows}: set body to {self.recipe.body}, or a file of its kind")
+
     def streams(self, index: int, count: int) -> list[np.random.Generator]:
         """Independent generators of a clip. Its size is not among what they depend on."""
         drawn = self.recipe.draws or self.set
@@ -84,33 +93,36 @@ class ClipSettings:
         return [np.random.default_rng(stream) for stream in np.random.SeedSequence(root).spawn(count)]
 
 
-def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
-    """Clip number ``index`` of a set, with exact bodies, cameras, masks and background."""
+def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Assets = NOTHING) -> Sample:
+    """Clip number ``index`` of a set, with exact bodies, cameras, masks and background.
+
+    Raises:
+        ValueError: if the set shows heads and ``body`` is not one, or the reverse.
+        StageFailed: if one of the user's files cannot give what is needed (``cast_people``).
+    """
+    settings.check_body(body)
     recipe, image_size = settings.recipe, (settings.size, settings.size)
     of_people, of_motion, of_place, of_camera = settings.streams(index, 4)
     pool = settings.seed * POOL + np.array(PEOPLE[settings.split])
-    numbers = of_people.choice(pool, int(of_people.choice(recipe.people)), replace=False)
+    numbers = of_people.choice(pool, int(of_people.choice(recipe.people)), replace=False).tolist()
     where = Place(int(settings.seed * POOL + of_place.choice(PLACES[settings.split])))
+    if assets.panoramas:
+        where = replace(where, panorama=assets.panoramas[where.number % len(assets.panoramas)])
 
-    cast = [person(int(number)) for number in numbers]
-    betas = np.stack([who.betas for who in cast])
-    motions = [sample_motion(of_motion, settings.num_frames, settings.fps) for _ in numbers]
-    pose, translation = zip(*(stand_on_ground(body, *each) for each in zip(betas, motions, strict=True)), strict=True)
-    everyone = np.ones((len(numbers), settings.num_frames))
-    bodies = Bodies(betas, np.stack(pose), np.stack(translation), everyone.astype(np.float32), everyone.astype(bool))
-    naked = posed_vertices(body, bodies)
-    people = [dress(body, skin, who) for skin, who in zip(naked, cast, strict=True)]
-    vertices = np.concatenate([figure.vertices for figure in people], axis=1)
-
-    kind, cameras = _film(of_camera, recipe, settings.fps, vertices, where, image_size)
-    world = world_of(where, naked, cameras)
-    rendering = render_clip(Scene(people, cameras, world, recipe.backdrop), image_size, with_geometry=settings.geometry)
+    if isinstance(body, HeadModel):
+        cast = cast_head(numbers[0], of_motion, body, settings.num_frames, settings.fps, where.lit_from)
+    else:
+        cast = cast_people(numbers, of_motion, body, settings.num_frames, settings.fps, assets)
+    kind, cameras = _film(of_camera, settings, cast, where)
+    world = world_of(where, cast.naked, cameras, cast.seats)
+    scene = Scene(cast.figures, cameras, world, recipe.backdrop)
+    rendering = render_clip(scene, image_size, with_geometry=settings.geometry)
     source = f"synthetic:{settings.name}:{index}"
     return Sample(
         key=make_key(hashlib.sha256(source.encode()).hexdigest()[:16], 0, settings.num_frames),
         video=rendering.video,
         masks=rendering.masks,
-        bodies=bodies,
+        bodies=cast.bodies,
         cameras=cameras,
         fps=settings.fps,
         background=rendering.background,
@@ -119,37 +131,39 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int) -> Sample:
             "source": source,
             "licence": LICENCE,
             "split": settings.split,
-            "people": numbers.tolist(),
-            "motions": [motion.name for motion in motions],
+            "people": numbers,
+            "motions": cast.motions,
             "place": where.number,
+            "seats": [asdict(seat) for seat in cast.seats],
             "camera": kind,
-            "scores": {"in_frame": float(in_frame(cameras, vertices, image_size).min())},
+            "scores": score(body, cast, cameras, image_size, settings.fps),
             "annotators": {"body": ANNOTATOR, "masks": ANNOTATOR, "camera": ANNOTATOR, "background": ANNOTATOR},
         },
     )
 
 
-def _film(
-    rng: np.random.Generator, recipe: Recipe, fps: float, vertices: Float[np.ndarray, "F V 3"], where: Place,
-    image_size: tuple[int, int],
-) -> tuple[str, Cameras]:  # fmt: skip
+def _film(rng: np.random.Generator, settings: ClipSettings, cast: Cast, where: Place) -> tuple[str, Cameras]:
     """The kind of camera and the cameras themselves."""
+    recipe, vertices, image_size = settings.recipe, cast.in_focus, (settings.size, settings.size)
     kind = str(rng.choice(MOVES)) if rng.random() < recipe.moving else "static"
-    key = where.light.key.direction
-    shot = sample_shot(rng, vertices, fps, kind, image_size[0], float(np.arctan2(key[0], key[2])))
-    share, nearness, close = rng.uniform(0.7, 0.85), rng.uniform(0.4, 0.7), rng.random() < recipe.close
+    side = where.lit_from, float(np.deg2rad(recipe.side_degrees))
+    shot = sample_shot(rng, vertices, settings.fps, kind, settings.size, side)
+    share, nearness, close = rng.uniform(*recipe.share), rng.uniform(0.4, 0.7), rng.random() < recipe.close
     if close:
         return kind, place_close(shot, vertices, image_size, float(nearness), recipe.in_frame)
     return kind, place(shot, vertices, image_size, float(share))
 
 
-def world_of(where: Place, naked: Float[np.ndarray, "P F V 3"], cameras: Cameras) -> World:
+def world_of(where: Place, naked: Float[np.ndarray, "P F V 3"], cameras: Cameras, seats: Sequence[Seat] = ()) -> World:
     """The place as a clip shows it, with room for people and cameras and nothing between them.
 
-    It follows from what a sample stores (``posed_vertices`` of its bodies, its cameras, and the number in
-    ``meta["place"]``), so that a stored clip can be filmed again.
+    It follows from what a sample stores (``posed_vertices`` of its bodies, its cameras, ``place`` and ``seats`` of its
+    ``meta``), so that a stored clip can be filmed again.
     """
     ground, stands = naked[..., [0, 2]], eyes(cameras)[:, [0, 2]]
     lines = np.linspace(ground.mean(axis=(0, 2)), stands, 12).reshape(-1, 2)
     people_m = float(np.abs(ground).max())
-    return where.build(people_m, max(people_m, float(np.abs(stands).max())), lines)
+    chairs = [
+        stand(seat_pieces(*seat.size, seat.height), *seat.centre, float(np.deg2rad(seat.yaw_deg))) for seat in seats
+    ]
+    return where.build(people_m, max(people_m, float(np.abs(stands).max())), lines, chairs)

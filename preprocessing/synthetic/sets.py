@@ -24,6 +24,10 @@ class Recipe:
     """How many there may be; each number is as likely."""
     moving: float = 0.6
     """Share of clips whose camera moves."""
+    share: tuple[float, float] = (0.7, 0.85)
+    """How much of the picture's height people who are shown whole fill, from and to."""
+    side_degrees: float = 110.0
+    """How far from the key lamp's side a camera may stand: what it sees shall be lit."""
     close: float = 0.0
     """Share of clips that show people larger than whole."""
     in_frame: float = 1.0
@@ -35,6 +39,11 @@ class Recipe:
     faces: bool = False
     """Heads of the FLAME family with expressions, instead of whole bodies."""
 
+    @property
+    def body(self) -> str:
+        """The open body that fits the set; see ``models.body.load_body``."""
+        return "open-head" if self.faces else "open"
+
 
 SETS = {
     "train": Recipe("one person, whole or close, any camera: what the ISA-DiT is trained on", close=0.25, in_frame=0.5),
@@ -44,7 +53,8 @@ SETS = {
     "mask": Recipe("“camera” with the background removed: the paper's “Mask” evaluation", split="test", moving=1.0,
                    backdrop=False, draws="camera"),
     "multi": Recipe("two or three people who cross, circle and hide one another", people=(2, 2, 3)),
-    "face": Recipe("close-ups of heads that talk, smile and look about", faces=True, in_frame=0.5),
+    "face": Recipe("close-ups of heads that talk, smile and look about", faces=True, share=(0.55, 0.85),
+                   side_degrees=45.0),
 }  # fmt: skip
 """Every set by name."""
 

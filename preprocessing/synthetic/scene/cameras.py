@@ -29,8 +29,6 @@ MIN_DEPTH_M = 0.4
 """Nobody comes nearer to the plane of a camera: it is never inside a body."""
 UPPER_HALF = 0.4
 """How far above their middle people are aimed at from very near, over their height."""
-LIT_SIDE_DEGREES = 110.0
-"""A camera films from a side at most so far from the key lamp's: what it sees shall be lit."""
 FOCALS = (0.9, 1.2, 1.6, 2.2, 3.0)
 """Focal lengths over the picture's height: from wide angle (58° of view) to a telephoto lens (19°)."""
 
@@ -71,33 +69,38 @@ def _smooth(path: Float[np.ndarray, "F 3"], frames: int) -> Float[np.ndarray, "F
 
 def sample_shot(
     rng: np.random.Generator, vertices: Float[np.ndarray, "F V 3"], fps: float, kind: str, image_height: int,
-    lit_from: float,
+    side: tuple[float, float],
 ) -> Shot:  # fmt: skip
-    """A random shot of the given kind for the bodies made of these vertices; ``lit_from`` is the key lamp's azimuth."""
+    """A random shot of the given kind for the bodies made of these vertices.
+
+    ``side`` says from where: an azimuth, and how far from it the camera may stand (radians). How far cameras travel is
+    in proportion to how tall the bodies are.
+    """
     num_frames = len(vertices)
     time = np.arange(num_frames) / fps
     progress = np.linspace(-1, 1, num_frames) * rng.choice([-1, 1])
     lowest, highest = vertices.min(axis=1), vertices.max(axis=1)
     whole = np.tile((lowest.min(axis=0) + highest.max(axis=0)) / 2, (num_frames, 1))
-    azimuth = np.full(num_frames, lit_from + np.deg2rad(rng.uniform(-LIT_SIDE_DEGREES, LIT_SIDE_DEGREES)))
+    tall = float((highest - lowest)[:, 1].max())
+    azimuth = np.full(num_frames, side[0] + rng.uniform(-side[1], side[1]))
     elevation = np.full(num_frames, np.deg2rad(rng.uniform(-4, 22)))
     zoom = np.ones(num_frames)
     target = whole if kind == "static" else _smooth((lowest + highest) / 2, max(3, num_frames // 2))
-    side = np.stack([np.cos(azimuth), np.zeros(num_frames), -np.sin(azimuth)], axis=1)
+    across = np.stack([np.cos(azimuth), np.zeros(num_frames), -np.sin(azimuth)], axis=1)
     if kind == "orbit":
         azimuth += rng.choice([-1, 1]) * np.deg2rad(rng.uniform(12, 40)) * time
     elif kind == "dolly":
         zoom *= np.linspace(1, rng.uniform(1.2, 1.45), num_frames)[:: rng.choice([-1, 1])]
     elif kind == "truck":
-        target = target + rng.uniform(0.2, 0.5) * progress[:, None] * side
+        target = target + rng.uniform(0.12, 0.3) * tall * progress[:, None] * across
     elif kind == "pan":
-        target = target + 0.25 * progress[:, None] * side
+        target = target + 0.15 * tall * progress[:, None] * across
     elif kind == "tilt":
-        target = target + 0.3 * progress[:, None] * np.array([0.0, 1, 0])
+        target = target + 0.18 * tall * progress[:, None] * np.array([0.0, 1, 0])
     elif kind == "handheld":
         waves = rng.uniform(0.3, 0.9, size=(3, 3)), rng.uniform(0, 2 * np.pi, size=(3, 3))
         shake = np.sin(2 * np.pi * waves[0] * time[:, None, None] + waves[1]).mean(axis=-1)
-        target, azimuth = target + 0.07 * shake, azimuth + np.deg2rad(3) * shake[:, 0]
+        target, azimuth = target + 0.04 * tall * shake, azimuth + np.deg2rad(3) * shake[:, 0]
     focal_px = image_height * float(rng.choice(FOCALS) * rng.uniform(0.92, 1.08))
     return Shot(kind, target, azimuth, elevation, zoom, kind in ("pan", "tilt"), focal_px)
 

@@ -141,10 +141,13 @@ IN_TOWN = (_crate, _bench, _post, _pillar, _tree, _ball)
 OUT_OF_TOWN = (_tree, _tree, _bench, _crate, _post, _ball)
 
 
-def seat(width: float, height: float, depth: float, colour: RGB) -> list[Piece]:
+def seat_pieces(width: float, depth: float, height: float) -> list[Piece]:
     """A stool that somebody sits on: a slab on a narrower block."""
-    return [(box((width, 0.08, depth), height - 0.08), colour),
-            (box((0.8 * width, height - 0.08, 0.8 * depth)), 0.6 * colour)]  # fmt: skip
+    slab = box((width, 0.08, depth), height - 0.08)
+    return [(slab, _SEAT), (box((0.8 * width, height - 0.08, 0.8 * depth)), 0.6 * _SEAT)]
+
+
+_SEAT = hsv(0.07, 0.45, 0.6)
 
 
 def stand(pieces: list[Piece], x: float, z: float, turn: float) -> Props:

@@ -82,6 +82,11 @@ class Place:
             return self._panorama[1]
         return sample_light(np.random.default_rng([_LIGHTS, self.number]))
 
+    @property
+    def lit_from(self) -> float:
+        """Azimuth of the key lamp, radians from +z towards +x."""
+        return float(np.arctan2(self.light.key.direction[0], self.light.key.direction[2]))
+
     @cached_property
     def _panorama(self) -> tuple[Panorama, Light] | None:
         return read_panorama(self.panorama) if self.panorama else None

@@ -32,7 +32,7 @@ def test_look_at_centres_the_target_and_keeps_the_horizon_level() -> None:
 def test_the_body_fills_its_share_and_stays_in_the_picture(kind: str) -> None:
     vertices = walker()
     for seed in range(5):
-        shot = sample_shot(np.random.default_rng(seed), vertices, 8.0, kind, SIZE[0], 0.0)
+        shot = sample_shot(np.random.default_rng(seed), vertices, 8.0, kind, SIZE[0], (0.0, 3.0))
         cameras = place(shot, vertices, SIZE, share=0.75)
         pixels, depth = project(*map(torch.as_tensor, (vertices, cameras.intrinsics, cameras.world_to_camera)))
         assert depth.min() > 0
@@ -47,14 +47,16 @@ def test_the_body_fills_its_share_and_stays_in_the_picture(kind: str) -> None:
 
 
 def test_a_share_out_of_range_is_refused() -> None:
-    shot = sample_shot(np.random.default_rng(0), walker(), 8.0, "static", 48, 0.0)
+    shot = sample_shot(np.random.default_rng(0), walker(), 8.0, "static", 48, (0.0, 3.0))
     with pytest.raises(ValueError, match=r"1\.5"):
         place(shot, walker(), SIZE, share=1.5)
 
 
 def test_directions_undo_projection() -> None:
     vertices = walker(3)
-    cameras = place(sample_shot(np.random.default_rng(3), vertices, 8.0, "orbit", 48, 0.0), vertices, SIZE, share=0.7)
+    cameras = place(
+        sample_shot(np.random.default_rng(3), vertices, 8.0, "orbit", 48, (0.0, 3.0)), vertices, SIZE, share=0.7
+    )
     for frame in range(3):
         rays = directions(cameras, frame, SIZE, supersample=1)
         np.testing.assert_allclose(np.linalg.norm(rays, axis=1), 1, atol=1e-6)
