@@ -2,15 +2,18 @@
 
     python -m benchmarks.synthetic
 
-Makes and packs whole clips as a worker of ``pipelines.synthesize`` does. Counts the process's CPU time, so that other
-programs on the machine matter little. Rays against people and shadows are counted with the people.
+Makes and packs whole clips of the set ``train`` as a worker of ``pipelines.synthesize`` does. Counts the process's CPU
+time, so that other programs on the machine matter little.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,18 +21,22 @@ import torch
 
 from models.body import load_body
 from preprocessing.stages.write_shards import pack_clip
-from preprocessing.synthetic import clip
+from preprocessing.synthetic import cast, clip
 from preprocessing.synthetic.clip import ClipSettings, synthesize
-from preprocessing.synthetic.render import clip_render
+from preprocessing.synthetic.render import clip_render, tracer
+from preprocessing.synthetic.render.view import Stage
 
-CLIPS_OF_SIZE = {64: 10, 128: 10, 256: 5, 512: 2}
-NUM_FRAMES, FPS = 9, 10.0
+CLIPS_OF_SIZE = {64: 8, 128: 8, 256: 4, 512: 2}
 STEPS = {
-    "motion+posing": [(clip, "sample_person"), (clip, "sample_motion"), (clip, "stand_on_ground"),
-                      (clip, "posed_vertices"), (clip, "dress")],
-    "camera": [(clip, "sample_shot"), (clip, "place")],
-    "world": [(clip, "sample_world"), (clip_render, "directions"), (clip_render, "_look")],
-    "people+shadows": [(clip, "render_clip")],
+    "motion": [(cast, "perform")],
+    "posing": [(cast, "posed_vertices")],
+    "dressing": [(cast, "person"), (cast, "dress")],
+    "camera": [(clip, "_film")],
+    "place": [(clip, "world_of"), (Stage, "__init__"), (Stage, "look")],
+    "Embree": [(tracer.Tracer, "__init__"), (tracer.Tracer, "trace"), (tracer.Tracer, "in_light")],
+    "paint": [(clip_render, "_albedo")],
+    "shading": [(clip, "render_clip")],
+    "scores": [(clip, "score")],
 }  # fmt: skip
 """Functions by step. A call inside another is counted for the inner one only."""
 
@@ -58,13 +65,13 @@ class Clock:
 
 def measure(size: int, count: int) -> dict[str, float]:
     """CPU seconds by step and in ``all``, over ``count`` clips."""
-    clock, body, settings = Clock(), load_body("open"), ClipSettings(size, NUM_FRAMES, FPS)
+    clock, body, settings = Clock(), load_body("open"), ClipSettings("train", size=size)
     patches = [
-        patch.object(module, name, clock.timed(step, getattr(module, name)))
+        patch.object(owner, name, clock.timed(step, getattr(owner, name)))
         for step, functions in STEPS.items()
-        for module, name in functions
+        for owner, name in functions
     ]
-    pack = clock.timed("encoding+packing", pack_clip)
+    pack = clock.timed("encoding", pack_clip)
     synthesize(body, settings, count)  # the first is slower
     for each in patches:
         each.start()
@@ -79,16 +86,24 @@ def measure(size: int, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print one line for each size."""
+    """Print one line for each size, and write them as JSON where asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.synthetic", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--out", type=Path, help="file for the figures, as docs/results/synthetic_speed.json")
+    out = parser.parse_args().out
     torch.set_num_threads(1)
-    steps = [*STEPS, "encoding+packing", "rest"]
-    print(f"{'size':>5}{'frames/s':>10}{'ms/clip':>9}" + "".join(f"{step:>18}" for step in steps))
+    steps = [*STEPS, "encoding", "rest"]
+    num_frames, figures = ClipSettings().num_frames, {}
+    print(f"{'size':>5}{'frames/s':>10}{'s/clip':>8}" + "".join(f"{step:>10}" for step in steps))
     for size, count in CLIPS_OF_SIZE.items():
         seconds = measure(size, count)
         total = seconds.pop("all")
         seconds["rest"] = total - sum(seconds.values())
-        shares = "".join(f"{seconds[step] / total:18.0%}" for step in steps)
-        print(f"{size:5}{count * NUM_FRAMES / total:10.1f}{1e3 * total / count:9.0f}{shares}", flush=True)
+        shares = {step: seconds[step] / total for step in steps}
+        figures[size] = {"frames_per_s": count * num_frames / total, "shares": shares}
+        line = f"{size:5}{figures[size]['frames_per_s']:10.1f}{total / count:8.2f}"
+        print(line + "".join(f"{share:10.0%}" for share in shares.values()), flush=True)
+    if out:
+        out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def cast_people(
             performances = [assets.motions.perform(rng, body, betas[0], num_frames, fps)]
     else:
         performances = [perform(rng, body, betas[0], num_frames, fps)]
-    bodies = _bodies(betas, performances)
+    bodies = as_bodies(betas, performances)
     naked = posed_vertices(body, bodies)
     if assets.atlases:
         with stage(OWN_FILES):
@@ -94,7 +94,8 @@ def cast_head(
     return Cast(bodies, naked, [paint_head(head, naked[0], looks)], [motion.name], [])
 
 
-def _bodies(betas: Float[np.ndarray, "P 10"], performances: list[Performance]) -> Bodies:
+def as_bodies(betas: Float[np.ndarray, "P 10"], performances: list[Performance]) -> Bodies:
+    """What people of these builds do, as a sample stores it: every frame is known for certain."""
     everyone = np.ones((len(betas), len(performances[0].pose)), bool)
     return Bodies(
         betas,
