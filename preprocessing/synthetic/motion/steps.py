@@ -61,6 +61,7 @@ def track(time: Curve, start: XZ, yaw_deg: float, swings: Sequence[Swing]) -> Fo
     keys: list[tuple[float, float]] = [(-1e3, 0.0)]
     came_s = -1e3
     for swing, next_s in zip(swings, [*(after.start_s for after in swings[1:]), 1e3], strict=False):
+        assert came_s < swing.start_s < swing.end_s < next_s, "a foot lands before it swings again"
         share = (time - swing.start_s) / (swing.end_s - swing.start_s)
         if keys[-1][0] < swing.start_s:
             rise = min(HEEL_RISES * (swing.start_s - came_s), LONGEST_RISE_S)

@@ -100,7 +100,7 @@ class _Feet:
     def step(self, side: str, beat: float, to: tuple[float, float], lift: float = 0.06, kick: float = 0.0) -> None:
         """A step, or a kick so far forward, that lands on a beat."""
         lands, out = beat * self.beat_s, 1 if side == "left" else -1
-        took, mid_deg = (1.5, 14.0) if kick else (0.75, -10.0)
+        took, mid_deg = (1.3, 14.0) if kick else (0.75, -10.0)
         self.swings[side].append(
             Swing(lands - took * self.beat_s, lands, to, self.yaw + out * TOES_OUT_DEG, lift, kick, mid_deg=mid_deg)
         )
@@ -128,7 +128,7 @@ class _Feet:
         """One low kick with each foot."""
         for number in range(2):
             side = SIDES[(number + (way < 0)) % 2]
-            self.step(side, beat + 1.4 + 2 * number, self.home(side), 0.2 * self.build.leg_m, 0.4 * self.build.leg_m)
+            self.step(side, beat + 1.2 + 1.7 * number, self.home(side), 0.2 * self.build.leg_m, 0.4 * self.build.leg_m)
 
     def stay(self, beat: float, way: int) -> None:
         """Only the hips move."""
