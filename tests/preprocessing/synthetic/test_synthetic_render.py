@@ -169,7 +169,8 @@ def test_bodies_alone_have_the_masks_of_the_clip(body: BodyModel, clips: list[Sa
     clip = clips[1]
     picture, masks = render_bodies(body, clip.bodies, clip.cameras, SIZE)
     np.testing.assert_array_equal(masks, clip.masks)
-    assert all((frame[~widened(mask)] == 255).all() for frame, mask in zip(picture, masks[0], strict=True))
+    # Fingers thinner than half a pixel are seen beyond the mask.
+    assert all((frame[~widened(widened(mask))] == 255).all() for frame, mask in zip(picture, masks[0], strict=True))
     assert picture[masks[0]].std(axis=0).min() > 10  # parts and shading
 
     half = Bodies(*vars(clip.bodies).values())
