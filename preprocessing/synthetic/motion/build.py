@@ -76,8 +76,6 @@ class Build:
     """From the ankle back to the skin of the calf."""
     hip_half_width: float
     """From the middle to the outermost skin beside the hips."""
-    belly_ahead: float
-    """From the shoulders' plane forward to the outermost skin of the trunk."""
 
     @property
     def leg_m(self) -> float:
@@ -126,7 +124,6 @@ def measure_build(body: BodyModel, betas: Float[np.ndarray, "10"]) -> Build:
         buttock_behind=float((of["pelvis"] - trunk)[:, 2].max()),
         calf_behind=float(-calves[:, 2].min()),
         hip_half_width=float(np.abs(trunk[trunk[:, 1] < of["spine1"][1], 0]).max()),
-        belly_ahead=float(part["trunk"][:, 2].max() - of["left_shoulder"][2]),
     )  # fmt: skip
 
 

@@ -18,9 +18,10 @@ from preprocessing.synthetic.motion.legs import FootTrack
 XZ = tuple[float, float]
 
 HEEL_RISES = 0.4
-"""Share of the time it stands after which a foot's heel begins to rise before a swing (of that time, counted back)."""
+"""Share of the time a foot stands, the last, in which its heel rises."""
 
 LONGEST_RISE_S = 0.3
+
 SETTLES_S = 0.1
 """How long toes take to come down after the heel."""
 

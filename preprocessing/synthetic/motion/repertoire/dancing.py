@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from preprocessing.synthetic.motion.angles import SIDES, STANDING, Angles, Curve
 from preprocessing.synthetic.motion.build import Build
+from preprocessing.synthetic.motion.legs import FootTrack
 from preprocessing.synthetic.motion.plan import Plan
 from preprocessing.synthetic.motion.repertoire.standing import feet, idle, phase_of
 from preprocessing.synthetic.motion.steps import Swing, smooth, track
@@ -37,7 +38,7 @@ def sway(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
     return Plan(angles, path, feet(time, build, 2.2), 0.055 + 0.025 * np.cos(2 * phase + 0.6), splay=12.0)
 
 
-def _waves(time: Curve, beat: Curve) -> Angles:
+def _waves(beat: Curve) -> Angles:
     """A wave from one hand to the other."""
     angles: Angles = {}
     for side, shift in (("left", 0.0), ("right", np.pi / 2)):
@@ -48,7 +49,7 @@ def _waves(time: Curve, beat: Curve) -> Angles:
     return angles
 
 
-def _pumps(time: Curve, beat: Curve) -> Angles:
+def _pumps(beat: Curve) -> Angles:
     """Fists before the body, up and down in turn."""
     angles: Angles = {}
     for side, shift in (("left", 0.0), ("right", np.pi)):
@@ -58,7 +59,7 @@ def _pumps(time: Curve, beat: Curve) -> Angles:
     return angles
 
 
-def _overhead(time: Curve, beat: Curve) -> Angles:
+def _overhead(beat: Curve) -> Angles:
     """Both arms high, from side to side."""
     angles: Angles = {}
     for side, shift in (("left", 0.0), ("right", np.pi)):
@@ -68,7 +69,7 @@ def _overhead(time: Curve, beat: Curve) -> Angles:
     return angles
 
 
-def _swings(time: Curve, beat: Curve) -> Angles:
+def _swings(beat: Curve) -> Angles:
     """Loose arms that swing across, with snapping fingers."""
     angles: Angles = {}
     for side, out in zip(SIDES, (1, -1), strict=True):
@@ -79,7 +80,7 @@ def _swings(time: Curve, beat: Curve) -> Angles:
     return angles
 
 
-ARMS: tuple[Callable[[Curve, Curve], Angles], ...] = (_waves, _pumps, _overhead, _swings)
+ARMS: tuple[Callable[[Curve], Angles], ...] = (_waves, _pumps, _overhead, _swings)
 
 
 @dataclass
@@ -149,7 +150,7 @@ def dance(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
         kind = int(rng.choice([k for k in range(len(kinds)) if k != last]))
         kinds[kind](begin + 4 * number, int(rng.choice([-1, 1])))
         last = kind
-        arms_of.append(ARMS[int(rng.integers(len(ARMS)))](time, beat))
+        arms_of.append(ARMS[int(rng.integers(len(ARMS)))](beat))
     angles: Angles = {**_cross_faded(arms_of, time - begin * beat_s, 4 * beat_s)}
     for name, value in idle(time, rng).items():
         angles[name] = value
@@ -179,7 +180,10 @@ def _cross_faded(phrases: list[Angles], since_s: Curve, lasts_s: float) -> dict[
 
 
 def _over_feet(
-    time: Curve, tracks: dict, swings: dict[str, list[Swing]], starts: dict[str, tuple[tuple[float, float], float]]
+    time: Curve,
+    tracks: dict[str, FootTrack],
+    swings: dict[str, list[Swing]],
+    starts: dict[str, tuple[tuple[float, float], float]],
 ) -> tuple[Float[np.ndarray, "F 2"], Curve]:
     """The pelvis between the feet, over the one that stands while the other swings; and which way it faces."""
     grounded = {

@@ -87,13 +87,13 @@ def jump(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
     x = 0.8 * build.hip_m
     spots = [{side: (out * x, far * number) for side, out in (("left", 1), ("right", -1))}
              for number in range(len(leaps) + 1)]  # fmt: skip
-    up, back = np.zeros(len(time)), np.zeros(len(time))
+    up, back, raised = np.zeros(len(time)), np.zeros(len(time)), rng.uniform(75, 125)
     for leap in leaps:
         back += smooth((time - leap.start_s + 0.6) / 0.3) * smooth((leap.start_s - 0.05 - time) / 0.2)
         up += smooth((time - leap.start_s + 0.2) / 0.3) * smooth((leap.end_s + 0.35 - time) / 0.5)
     angles: Angles = {}
     for side in SIDES:
-        angles |= {f"{side}_shoulder_flex": 4 - 34 * back + rng.uniform(75, 125) * up, f"{side}_elbow": 20 + 22 * up,
+        angles |= {f"{side}_shoulder_flex": 4 - 34 * back + raised * up, f"{side}_elbow": 20 + 22 * up,
                    f"{side}_shoulder_abduct": 14.0}  # fmt: skip
     return _leaping(time, build, leaps, spots, 0.24 * build.leg_m, 0.6, 0.55, angles)
 

@@ -11,7 +11,7 @@ from preprocessing.synthetic.motion.repertoire.standing import feet, idle, talki
 from preprocessing.synthetic.motion.steps import smooth
 
 SEAT_DEPTH_M = 0.46
-LOWEST_SEAT, HIGHEST_SEAT = 0.8, 1.1
+LOWEST_SEAT, HIGHEST_SEAT = 0.8, 1.06
 """As shares of the seat on which the thighs are level."""
 
 
