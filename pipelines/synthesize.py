@@ -29,6 +29,8 @@ from preprocessing.synthetic.own import NONE, OWN_FILES, Own, find_assets
 from preprocessing.synthetic.sets import SETS
 
 PREVIEW_CLIPS = 24
+_OWN = "your own files"
+"""What the closing table calls them: a line a recording would be as long as the library."""
 MAX_SHARD_BYTES = 1e9
 
 
@@ -45,8 +47,8 @@ class MadeClip:
 class ClipMaker:
     """Makes the clips of a set by number. Each worker has one, and so loads the body once."""
 
-    def __init__(self, settings: ClipSettings, body: str, own: Own) -> None:
-        self.settings, self.body = settings, load_body(body)
+    def __init__(self, settings: ClipSettings, own: Own) -> None:
+        self.settings, self.body = settings, load_body(own.body or settings.recipe.body)
         self.assets = find_assets(own, self.body, settings.split)
 
     def __call__(self, index: int) -> MadeClip:
@@ -54,34 +56,34 @@ class ClipMaker:
         sample = synthesize(self.body, self.settings, index, self.assets)
         packed = pack_clip(sample, sample.meta["source"], start_frame=0, split=self.settings.split)
         sheet = draw_sheet(sample, self.body) if index < PREVIEW_CLIPS else None
-        return MadeClip(packed, sample.meta["motions"][0], sample.meta["scores"], sheet)
+        motion = _OWN if self.assets.motions else sample.meta["motions"][0]
+        return MadeClip(packed, motion, sample.meta["scores"], sheet)
 
 
 def make_set(
-    out: Path, settings: ClipSettings, count: int, workers: int, clips_per_shard: int = 500, body: str = "",
-    own: Own = NONE,
+    out: Path, settings: ClipSettings, count: int, workers: int, clips_per_shard: int = 500, own: Own = NONE
 ) -> str:  # fmt: skip
     """Write clips ``0 … count-1`` of a set; gives lines that say what came of it.
 
     A clip that one of the user's own files (``own``) cannot give is left out, with the reason in ``rejected.jsonl``.
 
     Raises:
-        ValueError: if ``count`` or ``clips_per_shard`` is not positive, ``out`` holds another set, ``body`` does not
-            fit the set, or a folder of ``own`` has nothing for it.
+        ValueError: if ``count`` or ``clips_per_shard`` is not positive, ``out`` holds other shards, ``own`` does not
+            fit the set or has nothing for it, or no clip could be made.
         RuntimeError: if a clip cannot be made for any other reason: this is a defect.
     """
     for name, value in (("count", count), ("clips_per_shard", clips_per_shard)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    body = body or settings.recipe.body
-    job = f"{ANNOTATOR}:{settings.name}:{body}:{own.fingerprint()}:{count}:{clips_per_shard}"
+    own.check(settings.recipe)
+    job = f"{ANNOTATOR}:{settings.name}:{own.fingerprint()}:{count}:{clips_per_shard}"
     if (done := read_job(out)) is not None:
         if done != job:
             raise ValueError(f"{out} holds shards made by another command: delete it or choose another --out")
         return f"{out} is complete already"
-    model = load_body(body)  # a wrong path is found here, and a body that was never built is built once
-    settings.check_body(model)
-    find_assets(own, model, settings.split)
+    body = load_body(own.body or settings.recipe.body)  # one that was never built is built here, and once
+    settings.check_body(body)
+    find_assets(own, body, settings.split)
     out.mkdir(parents=True, exist_ok=True)
     if discarded := discard_unfinished(out):
         print(f"{out} holds {len(discarded)} files of a run that did not finish: made anew", file=sys.stderr)
@@ -90,17 +92,19 @@ def make_set(
     rejects: list[Reject] = []
     scores: list[tuple[str, dict[str, float]]] = []
     with ShardSet(out, ShardConfig(clips_per_shard, MAX_SHARD_BYTES)) as shards:
-        for outcome in run(partial(ClipMaker, settings, body, own), range(count), workers, "synthesize", "clip"):
+        for outcome in run(partial(ClipMaker, settings, own), range(count), workers, "synthesize", "clip"):
             if outcome.result is None:
                 failure = outcome.failure
                 if failure is None or failure.stage != OWN_FILES:
                     raise RuntimeError(f"clip {outcome.item}: {failure}")
-                rejects.append(Reject(f"clip {outcome.item}", failure.stage, failure.reason))
+                rejects.append(Reject(_OWN, failure.stage, f"clip {outcome.item}: {failure.reason}"))
                 continue
             shards.write(outcome.result.packed)
             scores.append((outcome.result.motion, outcome.result.scores))
             if outcome.result.sheet:
                 cards.append(Card(shards.rows[-1], outcome.result.scores, outcome.result.sheet))
+        if not shards.rows:
+            raise ValueError(f"none of the {count} clips could be made. {rejects[0].reason}")
     write_rejects(out, rejects)
     write_preview(out, cards, rejects, len(shards.rows))
     write_manifest(out, shards.rows, job)
@@ -126,11 +130,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--fps", type=float, default=default.fps, help="frames a second (%(default)s)")
     add("--seed", type=int, default=default.seed, help="sets of two seeds share no person, motion or place")
     add("--geometry", action="store_true", help="store depth, normals and part numbers as well")
-    add("--body", default="", help="an SMPL, SMPL-X or FLAME file; by default the open body or head that fits the set")
+    add("--body", default="", help="an SMPL or SMPL-X file; by default the open body or head that fits the set")
     add("--motions", default="", help="recorded motions: a folder of AMASS or CMU .npz files, or of shards")
     add("--panoramas", default="", help="surroundings: a folder of equirectangular .hdr, .exr, .png or .jpg")
     add("--textures", default="", help="clothes: a folder of SMPL texture atlases")
     add("--uv_template", default="", help="the .obj that comes with them, if the body file has no texture coordinates")
+    add("--licence", default="", help="of clips made with files of yours (without any, clips are CC0)")
     add("--workers", type=int, default=1, help="processes, each computing with one thread")
     add("--clips_per_shard", type=int, default=500, help="the most clips in one tar (%(default)s)")
     return parser.parse_args(arguments)
@@ -142,8 +147,8 @@ def main(arguments: list[str] | None = None) -> str:
     settings = ClipSettings(
         given.set, given.split or "", given.size, given.num_frames, given.fps, given.seed, given.geometry
     )
-    own = Own(given.motions, given.panoramas, given.textures, given.uv_template)
-    return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, given.body, own)
+    own = Own(given.motions, given.panoramas, given.textures, given.uv_template, given.body, given.licence)
+    return make_set(given.out, settings, given.count, given.workers, given.clips_per_shard, own)
 
 
 if __name__ == "__main__":
@@ -151,3 +156,5 @@ if __name__ == "__main__":
         print(main())
     except ValueError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: cannot write: {error}: make room or choose another --out, then give the same command again")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tarfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -14,6 +16,9 @@ import webdataset as wds
 
 from preprocessing.manifest import SPLITS, ManifestRow, sample_hash
 from preprocessing.sample import Sample, encode
+
+KEY = re.compile(r"[0-9A-Za-z]+_\d{8}_\d{8}\.")
+"""What the name of a clip's file begins with: see ``make_key``."""
 
 SCORES = ("reprojection_error", "mask_iou", "joint_acceleration")
 
@@ -59,12 +64,29 @@ def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> Pack
 
 
 def discard_unfinished(folder: Path) -> list[Path]:
-    """Delete the shards of a run that never wrote its manifest; gives what it deleted."""
+    """Delete the shards of a run that never wrote its manifest; gives what it deleted.
+
+    Raises:
+        ValueError: if a tar of such a name is no shard of this project: it is somebody's, and not deleted.
+    """
     left = [path for split in SPLITS for path in sorted(folder.glob(f"{split}-[0-9]*.tar"))]
+    for path in left:
+        if not _is_shard(path):
+            raise ValueError(f"{path} was not written by this program and stands in its way: choose another folder")
     left += sorted(folder.glob(".*.partial"))
     for path in left:
         path.unlink()
     return left
+
+
+def _is_shard(path: Path) -> bool:
+    """Whether a tar's first file is named like a clip of ours. Shards under their final names can always be read."""
+    try:
+        with tarfile.open(path) as tar:
+            first = tar.next()
+    except (tarfile.TarError, OSError):
+        return False
+    return first is not None and KEY.match(first.name) is not None
 
 
 class ShardSet:

@@ -11,13 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from models.body import BodyModel, HeadModel
-from preprocessing.executor import stage
 from preprocessing.sample import Bodies
 from preprocessing.synthetic.motion.faces import sample_face
 from preprocessing.synthetic.motion.performance import perform
 from preprocessing.synthetic.motion.plan import Performance, Seat
 from preprocessing.synthetic.motion.together import choreograph
-from preprocessing.synthetic.own import OWN_FILES, Assets
+from preprocessing.synthetic.own import Assets, own_file
 from preprocessing.synthetic.people.figure import Figure, dress, posed_vertices
 from preprocessing.synthetic.people.head import paint_head
 from preprocessing.synthetic.people.head_looks import sample_looks
@@ -62,14 +61,14 @@ def cast_people(
     if len(people) > 1:
         performances = choreograph(rng, body, betas, num_frames, fps)
     elif assets.motions:
-        with stage(OWN_FILES):
+        with own_file():
             performances = [assets.motions.perform(rng, body, betas[0], num_frames, fps)]
     else:
         performances = [perform(rng, body, betas[0], num_frames, fps)]
     bodies = as_bodies(betas, performances)
     naked = posed_vertices(body, bodies)
     if assets.atlases:
-        with stage(OWN_FILES):
+        with own_file():
             figures = [assets.atlases.dress(skin, number) for skin, number in zip(naked, numbers, strict=True)]
     else:
         figures = [dress(body, skin, who) for skin, who in zip(naked, people, strict=True)]

@@ -1,7 +1,8 @@
 """One synthetic clip from (set, split, seed, index): people, what they do, a place, a camera, and the exact sample.
 
-Every random choice derives from those four, each part of the clip from its own stream: the same clip comes out on any
-machine with any number of workers, and no person, motion or place of one split occurs in another.
+Every random choice derives from those four, each part of the clip from its own stream: the same clip comes out with any
+number of workers, and no person, motion or place of one split occurs in another. Machines whose processors or libraries
+differ may round differently.
 
 Shapes: ``P`` people, ``F`` frames, ``V`` vertices of all people.
 """
@@ -21,8 +22,9 @@ from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
 from preprocessing.sample import Cameras, Sample, make_key
 from preprocessing.synthetic.cast import Cast, cast_head, cast_people
+from preprocessing.synthetic.motion.faces import NEEDED
 from preprocessing.synthetic.motion.plan import Seat
-from preprocessing.synthetic.own import NOTHING, Assets
+from preprocessing.synthetic.own import NOTHING, Assets, own_file
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.scene.cameras import MOVES, eyes, place, place_close, sample_shot
 from preprocessing.synthetic.scene.props import seat_pieces, stand
@@ -30,7 +32,6 @@ from preprocessing.synthetic.scene.world import Place, World
 from preprocessing.synthetic.scores import score
 from preprocessing.synthetic.sets import PEOPLE, PLACES, POOL, SETS, Recipe
 
-LICENCE = "CC0-1.0"
 ANNOTATOR = "synthetic-2"
 
 
@@ -61,8 +62,8 @@ class ClipSettings:
             object.__setattr__(self, "split", self.recipe.split)
         if self.size < 16 or self.size % 8:
             raise ValueError(f"size is a multiple of 8 pixels and at least 16, not {self.size}: use 64, 128 or 256")
-        if not self.fps > 0:
-            raise ValueError(f"fps must be positive, not {self.fps}")
+        if not 0 < self.fps < np.inf:
+            raise ValueError(f"fps must be positive and finite, not {self.fps}")
         if self.split not in SPLITS:
             raise ValueError(f"split is one of {', '.join(SPLITS)}, not {self.split!r}")
         if self.seed < 0:
@@ -75,7 +76,7 @@ class ClipSettings:
 
     @property
     def name(self) -> str:
-        """Names the job: clips of two jobs with one name and index are the same clip."""
+        """Names the job: clips of two jobs with one name and index, and without files of a user, are the same clip."""
         shape = f"{self.size}px-{self.num_frames}f-{self.fps:g}fps"
         maps = "-geometry" * self.geometry
         return f"{self.set}-v{self.recipe.version}-{self.split}-{shape}{maps}-seed{self.seed}"
@@ -85,6 +86,10 @@ class ClipSettings:
         if isinstance(body, HeadModel) != self.recipe.faces:
             shows = "heads" if self.recipe.faces else "whole bodies"
             raise ValueError(f"the set {self.set} shows {shows}: set body to {self.recipe.body}, or a file of its kind")
+        if isinstance(body, HeadModel) and not set(NEEDED) <= set(body.expression_names):
+            raise ValueError(
+                "this head's expressions have no names, so no face can be played on it: make the set with the open head"
+            )
 
     def streams(self, index: int, count: int) -> list[np.random.Generator]:
         """Independent generators of a clip. Its size is not among what they depend on."""
@@ -108,6 +113,8 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Asse
     where = Place(int(settings.seed * POOL + of_place.choice(PLACES[settings.split])))
     if assets.panoramas:
         where = replace(where, panorama=assets.panoramas[where.number % len(assets.panoramas)])
+        with own_file():
+            where.light  # noqa: B018  reads the file
 
     if isinstance(body, HeadModel):
         cast = cast_head(numbers[0], of_motion, body, settings.num_frames, settings.fps, where.lit_from)
@@ -117,7 +124,7 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Asse
     world = world_of(where, cast.naked, cameras, cast.seats)
     scene = Scene(cast.figures, cameras, world, recipe.backdrop)
     rendering = render_clip(scene, image_size, with_geometry=settings.geometry)
-    source = f"synthetic:{settings.name}:{index}"
+    source = f"synthetic:{settings.name}{assets.name}:{index}"
     return Sample(
         key=make_key(hashlib.sha256(source.encode()).hexdigest()[:16], 0, settings.num_frames),
         video=rendering.video,
@@ -129,11 +136,12 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Asse
         geometry=rendering.geometry,
         meta={
             "source": source,
-            "licence": LICENCE,
+            "licence": assets.licence,
             "split": settings.split,
             "people": numbers,
             "motions": cast.motions,
             "place": where.number,
+            "panorama": where.panorama.name if where.panorama else None,
             "seats": [asdict(seat) for seat in cast.seats],
             "camera": kind,
             "scores": score(body, cast, cameras, image_size, settings.fps),
@@ -155,15 +163,16 @@ def _film(rng: np.random.Generator, settings: ClipSettings, cast: Cast, where: P
 
 
 def world_of(where: Place, naked: Float[np.ndarray, "P F V 3"], cameras: Cameras, seats: Sequence[Seat] = ()) -> World:
-    """The place as a clip shows it, with room for people and cameras and nothing between them.
+    """The place as a clip shows it, with room for people and cameras and nothing between each of them.
 
     It follows from what a sample stores (``posed_vertices`` of its bodies, its cameras, ``place`` and ``seats`` of its
     ``meta``), so that a stored clip can be filmed again.
     """
     ground, stands = naked[..., [0, 2]], eyes(cameras)[:, [0, 2]]
-    lines = np.linspace(ground.mean(axis=(0, 2)), stands, 12).reshape(-1, 2)
-    people_m = float(np.abs(ground).max())
+    lines = np.linspace(ground.mean(axis=2), np.broadcast_to(stands, (len(naked), *stands.shape)), 12).reshape(-1, 2)
+    people_m = float(np.linalg.norm(ground, axis=-1).max())
     chairs = [
         stand(seat_pieces(*seat.size, seat.height), *seat.centre, float(np.deg2rad(seat.yaw_deg))) for seat in seats
     ]
-    return where.build(people_m, max(people_m, float(np.abs(stands).max())), lines, chairs)
+    reach_m, eye_m = max(people_m, float(np.abs(stands).max())), float(eyes(cameras)[:, 1].max())
+    return where.build(people_m, reach_m, eye_m, lines, chairs)

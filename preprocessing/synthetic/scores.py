@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -12,6 +13,7 @@ from models.body import BodyModel
 from preprocessing.sample import Cameras
 from preprocessing.synthetic.cast import Cast
 from preprocessing.synthetic.motion.quality import foot_contact
+from preprocessing.synthetic.motion.together import least_distance
 from preprocessing.synthetic.scene.cameras import in_frame
 
 SAMPLED_VERTICES = 600
@@ -41,6 +43,5 @@ def score(body: BodyModel, cast: Cast, cameras: Cameras, image_size: tuple[int, 
 def apart_m(naked: Float[np.ndarray, "P F V 3"]) -> float:
     """The least distance of the vertices of two people, over all frames."""
     some = naked[:, :, :: max(1, naked.shape[2] // SAMPLED_VERTICES)]
-    pairs = [(torch.as_tensor(some[i]), torch.as_tensor(some[j])) for i in range(len(some)) for j in range(i)]
-    exact = "donot_use_mm_for_euclid_dist"  # differences of large squares would depend on the machine
-    return float(min(torch.cdist(one, other, compute_mode=exact).min() for one, other in pairs))
+    clouds = [torch.as_tensor(person) for person in some]
+    return min(least_distance(one, other) for one, other in combinations(clouds, 2))

@@ -47,6 +47,8 @@ MOODS = {
     "puff": {"cheekPuff": 0.9, "mouthPress": 0.3, "browOuterUp": 0.3},
     "calm": {},
 }
+NEEDED = ("eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp")
+"""A head whose expressions are not named like these (Apple's ARKit) cannot play these motions."""
 ACTS = ("talk", *MOODS, "nod", "shake")
 
 

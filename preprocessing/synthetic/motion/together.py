@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.body import BodyModel
 from preprocessing.synthetic.motion.build import measure_build
-from preprocessing.synthetic.motion.formations import FORMATIONS, OF_THREE, Cast
+from preprocessing.synthetic.motion.formations import FORMATIONS, OF_THREE, Ensemble
 from preprocessing.synthetic.motion.plan import Performance, Seat, embody
 
 CLOSEST_M = 0.1
@@ -48,14 +48,14 @@ def choreograph(
         raise ValueError(f"no formation {name!r} of {count} people; there are {', '.join(names)}")
     name = name or str(rng.choice(names))
     seeds = [int(seed) for seed in rng.integers(2**31, size=count)]
-    cast = Cast(np.arange(num_frames) / fps, [measure_build(body, shape) for shape in betas], seeds)
+    ensemble = Ensemble(np.arange(num_frames) / fps, [measure_build(body, shape) for shape in betas], seeds)
     own_seed, yaw = int(rng.integers(2**31)), float(rng.uniform(-180, 180))
     for room_m in np.arange(0, MOST_ROOM_M, MORE_ROOM_M):
-        parts = FORMATIONS[name](np.random.default_rng(own_seed), cast, float(room_m))
+        parts = FORMATIONS[name](np.random.default_rng(own_seed), ensemble, float(room_m))
         x, z = np.mean([plan.path.mean(axis=0) for _, plan in parts], axis=0)
         performances = [
             embody(f"{name}:{motion}", build, plan.moved(0.0, (-float(x), -float(z))).moved(yaw, (0.0, 0.0)), fps)
-            for (motion, plan), build in zip(parts, cast.builds, strict=True)
+            for (motion, plan), build in zip(parts, ensemble.builds, strict=True)
         ]
         if closest(body, betas, performances) >= CLOSEST_M:
             return performances
@@ -63,10 +63,12 @@ def choreograph(
 
 
 def closest(
-    body: BodyModel, betas: Float[np.ndarray, "P 10"], performances: Sequence[Performance], every: int = EVERY
+    body: BodyModel,
+    betas: Float[np.ndarray, "P 10"],
+    performances: Sequence[Performance],
 ) -> float:
-    """The least distance (metres) between any two people or their seats in any frame, by one in ``every`` vertex."""
-    some = torch.arange(0, body.num_vertices, every)
+    """The least distance (metres) between any two people or their seats in any frame, by one in ``EVERY`` vertices."""
+    some = torch.arange(0, body.num_vertices, EVERY)
     clouds = []
     for shape, performance in zip(betas, performances, strict=True):
         pose, translation = torch.as_tensor(performance.pose), torch.as_tensor(performance.translation)
@@ -75,14 +77,14 @@ def closest(
         if performance.seat:
             skin = torch.cat([skin, _outline(performance.seat).expand(len(pose), -1, -1)], dim=1)
         clouds.append(skin)
-    return min(_least_distance(first, second) for first, second in combinations(clouds, 2))
+    return min(least_distance(first, second) for first, second in combinations(clouds, 2))
 
 
-def _least_distance(first: Float[Tensor, "F n 3"], second: Float[Tensor, "F m 3"]) -> float:
+def least_distance(first: Float[Tensor, "F n 3"], second: Float[Tensor, "F m 3"]) -> float:
     """Only frames in which the middles are near count, or else the nearest of them."""
     middles = (first.mean(dim=1) - second.mean(dim=1)).norm(dim=-1)
     near = middles <= max(2.0, float(middles.min()) + 0.5)
-    return float(torch.cdist(first[near], second[near], compute_mode="use_mm_for_euclid_dist").min())
+    return float(torch.cdist(first[near], second[near], compute_mode="donot_use_mm_for_euclid_dist").min())
 
 
 def _outline(seat: Seat) -> Float[Tensor, "n 3"]:

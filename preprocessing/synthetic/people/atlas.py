@@ -95,7 +95,7 @@ class Atlases:
         try:
             with Image.open(path) as file:  # not OpenCV: its PNG reader fails once Embree has loaded another zlib
                 picture = np.asarray(file.convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} cannot be read as a picture ({error}): replace or remove it") from error
         return AtlasPaint(picture, self._uv, self._body.faces.numpy())
 

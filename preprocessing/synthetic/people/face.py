@@ -71,7 +71,7 @@ def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
     m = places.measures
     across, up, forward = head_box(places)
     dye = np.full(len(across), Dye.SKIN, int)
-    _paint_face(dye, places, head)
+    _paint_face(dye, places)
     _paint_beard(dye, places, head, up, forward)
     scalp = (scalp_depth(places, head) > 0) & (head.hat != "scarf")
     if head.style == "shaved":
@@ -84,7 +84,7 @@ def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
         part = scalp & (np.abs(across - 0.35) < 0.035) & (up > 0.6) & (forward > -0.2)
         dye[part] = Dye.STUBBLE
     if head.glasses:
-        _paint_glasses(dye, places, head, up, forward)
+        _paint_glasses(dye, places, head, forward)
     if head.hat and head.hat_cloth is not None and head.hat != "brim":
         inside = np.nonzero(hat_depth(places, head.hat) > 0)[0]
         at = (places.x[inside], places.y[inside], places.z[inside])
@@ -92,7 +92,7 @@ def paint_head(places: Places, head: Head) -> Int[np.ndarray, " n"]:
     return dye
 
 
-def _paint_face(dye: Int[np.ndarray, " n"], places: Places, head: Head) -> None:
+def _paint_face(dye: Int[np.ndarray, " n"], places: Places) -> None:
     m = places.measures
     eye_x, eye_y, half_w, half_h = m.eye
     x, y = places.aside - eye_x, places.y - eye_y
@@ -137,10 +137,7 @@ def _paint_beard(
     dye[grown & ~kept & (forward > -0.25)] = Dye.STUBBLE if head.beard == "stubble" else Dye.HAIR
 
 
-def _paint_glasses(
-    dye: Int[np.ndarray, " n"], places: Places, head: Head, up: Float[np.ndarray, " n"],
-    forward: Float[np.ndarray, " n"],
-) -> None:  # fmt: skip
+def _paint_glasses(dye: Int[np.ndarray, " n"], places: Places, head: Head, forward: Float[np.ndarray, " n"]) -> None:
     m = places.measures
     x, y = places.aside - m.eye[0], places.y - m.eye[1] + 0.002
     rim = (np.abs(x / 0.0235) ** 3 + np.abs(y / 0.017) ** 3) ** (1 / 3)

@@ -39,11 +39,6 @@ def person(number: int) -> Person:
     return sample_person(np.random.default_rng(np.random.SeedSequence([POOL_SEED, number])), f"person-{number:06d}")
 
 
-def people(first: int, count: int) -> list[Person]:
-    """``count`` people from number ``first`` on: sets whose ranges do not overlap have nobody in common."""
-    return [person(number) for number in range(first, first + count)]
-
-
 def sample_person(rng: np.random.Generator, name: str = "anonymous") -> Person:
     """A random person."""
     betas = np.clip(rng.normal(size=NUM_BETAS), -LARGEST_BETA, LARGEST_BETA).astype(np.float32)

@@ -16,7 +16,7 @@ from preprocessing.synthetic.render.maps import geometry
 from preprocessing.synthetic.render.pixels import around, coverage, rays_in, same_view, to_picture
 from preprocessing.synthetic.render.shadows import add_shadows, spheres
 from preprocessing.synthetic.render.tracer import Hits, Meshes, Points, Tracer
-from preprocessing.synthetic.render.view import Stage, View, nothing
+from preprocessing.synthetic.render.view import Stage, View, blackened
 from preprocessing.synthetic.scene.light import Light
 from preprocessing.synthetic.scene.world import World
 
@@ -29,7 +29,7 @@ class Scene:
     cameras: Cameras
     world: World
     backdrop: bool = True
-    """Whether the place is seen, or people alone before black, in its light."""
+    """Whether the place is seen; if not it is black, and hides and shades people all the same."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def render_clip(
     scene: Scene, image_size: tuple[int, int], supersample: int = 2, with_geometry: bool = False
 ) -> Rendering:
     """The clip of a scene; ``image_size`` is (H, W) in pixels."""
-    props = scene.world.props if scene.backdrop else None
+    props = scene.world.props
     people = np.concatenate([figure.vertices for figure in scene.people], axis=1)
     num_frames, num_people = len(people), len(scene.people)
     topology = [(f.faces, f.vertices.shape[1]) for f in scene.people]
@@ -56,11 +56,12 @@ def render_clip(
     video, background = (np.empty((num_frames, *image_size, 3), np.uint8) for _ in range(2))
     masks = np.empty((num_people, num_frames, *image_size), bool)
     maps: list[Geometry] = []
-    look = Stage(scene.world).look if scene.backdrop else nothing
+    stage = Stage(scene.world)
     view: View | None = None
     for frame in range(num_frames):
         if view is None or not same_view(scene.cameras, frame):
-            view = look(scene.cameras, frame, image_size, supersample)
+            view = stage.look(scene.cameras, frame, image_size, supersample)
+            view = view if scene.backdrop else blackened(view)
         tracer = Tracer(meshes, np.concatenate([people[frame], *([props.vertices] if props else [])]))
         near = rays_in(rectangles[frame, None], image_size, supersample)
         hits = tracer.trace(view.origin, view.rays[near])

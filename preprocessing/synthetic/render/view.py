@@ -5,7 +5,7 @@ Shapes: ``n`` rays in the order of ``directions``, ``m`` receivers, ``L`` = 2 la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -111,11 +111,6 @@ class Stage:
         return lit
 
 
-def nothing(cameras: Cameras, frame: int, image_size: tuple[int, int], supersample: int) -> View:
-    """A black view of nothing at all, for clips whose background is removed."""
-    rays = directions(cameras, frame, image_size, supersample)
-    none = np.zeros((0, 3), np.float32)
-    receivers = Receivers(np.zeros(0, int), none, none, np.zeros((2, 0), bool), none[:, 0], np.zeros((2, 0, 2)))
-    colours, distance = np.zeros((3, len(rays)), np.float32), np.full(len(rays), np.inf, np.float32)
-    origin = eyes(cameras)[frame].astype(np.float32)
-    return View(origin, rays, colours, distance, np.zeros_like(rays), receivers, to_picture(colours, image_size))
+def blackened(view: View) -> View:
+    """The view of the same place in black, for clips whose background is removed."""
+    return replace(view, colours=np.zeros_like(view.colours), picture=np.zeros_like(view.picture))

@@ -27,6 +27,7 @@ FRAME_MARGIN = 0.94
 """No point of the body comes nearer to the picture's edge than this, in NDC."""
 MIN_DEPTH_M = 0.4
 """Nobody comes nearer to the plane of a camera: it is never inside a body."""
+FARTHEST_M = 500.0
 UPPER_HALF = 0.4
 """How far above their middle people are aimed at from very near, over their height."""
 FOCALS = (0.9, 1.2, 1.6, 2.2, 3.0)
@@ -132,18 +133,23 @@ def distance_for(shot: Shot, vertices: Float[np.ndarray, "F V 3"], image_size: t
     """The smallest distance (metres) at which the bodies are at most ``share`` of the picture high and inside it.
 
     Raises:
-        ValueError: if ``share`` is not between 0 and 1.
+        ValueError: if ``share`` is not between 0 and 1, or not even ``FARTHEST_M`` is far enough.
     """
     if not 0 < share < 1:
         raise ValueError(f"the body's share of the picture's height lies between 0 and 1, not {share}")
     some = np.ascontiguousarray(vertices[:, :: max(1, vertices.shape[1] // 1000)])
-    near, far = 0.5, 60.0
-    for _ in range(14):  # bisection, to about 4 mm
+    near, far, fitted = 0.5, FARTHEST_M, False
+    for _ in range(17):  # bisection, to about 4 mm
         middle = (near + far) / 2
         ndc, depth = _ndc(cameras_at(shot, middle, image_size), some, image_size)
         tall = float((ndc[..., 1].amax(dim=1) - ndc[..., 1].amin(dim=1)).max()) / 2
         fits = depth > MIN_DEPTH_M and tall <= share and float(ndc.abs().max()) <= FRAME_MARGIN
-        near, far = (near, middle) if fits else (middle, far)
+        near, far, fitted = (near, middle, True) if fits else (middle, far, fitted)
+    if not fitted:
+        travel = float(np.linalg.norm(np.ptp(vertices.mean(axis=1), axis=0)))
+        raise ValueError(
+            f"people travel {travel:.0f} m: no camera within {FARTHEST_M:g} m holds all of it; make shorter clips"
+        )
     return far
 
 

@@ -92,7 +92,7 @@ def _read(path: Path) -> Shaped[np.ndarray, "H W 3"] | None:
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError):
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
 
 

@@ -60,8 +60,8 @@ class Room:
         return np.concatenate([walls, fixed, pictures]).T.astype(np.float32)
 
 
-def sample_room(rng: np.random.Generator, reach_m: float) -> Room:
-    """A room with nothing standing within ``reach_m`` of the origin."""
+def sample_room(rng: np.random.Generator, reach_m: float, eye_m: float) -> Room:
+    """A room with nothing standing within ``reach_m`` of the origin, and higher than any eye (``eye_m``)."""
     half_size = reach_m + rng.uniform(0.5, 2.5, 2)
     hue, value = rng.random(), rng.uniform(0.6, 0.9)
     first = hsv(hue, rng.uniform(0.05, 0.4), value)
@@ -74,6 +74,6 @@ def sample_room(rng: np.random.Generator, reach_m: float) -> Room:
         pictures[wall, :, 2:4] = rng.uniform(0.25, 0.6, (NUM_PICTURES, 2))
         tints = [hsv(rng.random(), rng.uniform(0.3, 0.8), rng.uniform(0.4, 0.9)) for _ in range(NUM_PICTURES)]
         pictures[wall, :, 4:] = tints
-    height = max(2.8, 0.5 * reach_m) + rng.uniform(0, 0.8)
+    height = max(2.8, 0.5 * reach_m, eye_m + 0.3) + rng.uniform(0, 0.8)
     stripe = float(rng.uniform(0.3, 1.2))
     return Room(half_size.astype(np.float32), float(height), (first, second), hsv(hue, 0.05, 0.95), stripe, pictures)

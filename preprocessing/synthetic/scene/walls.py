@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+PARALLEL = 1e-6
+"""Rays that approach a wall more slowly are taken to approach it so."""
+
 
 @dataclass(frozen=True)
 class Met:
@@ -30,7 +33,9 @@ def meet_walls(
     """Meetings of unit rays from a point inside with walls at ±``half_size_m`` (x and z)."""
     xz, ray_xz = origin[[0, 2], None], rays[[0, 2]]
     half_size = half_size_m[:, None]
-    to_wall = (np.where(ray_xz > 0, half_size, -half_size) - xz) / np.where(np.abs(ray_xz) < 1e-6, 1e-6, ray_xz)
+    ahead = ray_xz >= 0
+    along_axis = np.where(ahead, np.maximum(ray_xz, PARALLEL), np.minimum(ray_xz, -PARALLEL))
+    to_wall = (np.where(ahead, half_size, -half_size) - xz) / along_axis
     across_x = to_wall[0] <= to_wall[1]  # a wall across x is met first, or else one across z
     distance = to_wall.min(axis=0)
     along = np.where(across_x, xz[1] + distance * ray_xz[1], xz[0] + distance * ray_xz[0])

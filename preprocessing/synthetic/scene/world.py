@@ -69,7 +69,7 @@ class World:
 
 @dataclass(frozen=True)
 class Place:
-    """An environment by its number: the same number is the same place, as large as what happens there needs."""
+    """An environment by its number, as large as what happens there needs."""
 
     number: int
     panorama: Path | None = None
@@ -92,13 +92,20 @@ class Place:
         return read_panorama(self.panorama) if self.panorama else None
 
     def build(
-        self, people_m: float, reach_m: float, keep_free: Float[np.ndarray, "k 2"], more: Sequence[Props] = ()
+        self,
+        people_m: float,
+        reach_m: float,
+        eye_m: float,
+        keep_free: Float[np.ndarray, "k 2"],
+        more: Sequence[Props] = (),
     ) -> World:
         """The place with nothing standing in anybody's way.
 
         Args:
             people_m: how far from the origin people come.
-            reach_m: how far people and cameras come: walls stand further away.
+            reach_m: how far people and cameras come: walls stand further away. Where that is more than
+                ``LARGEST_ROOM_M``, a room becomes a square.
+            eye_m: height of the highest camera: ceilings are higher.
             keep_free: points of the ground (x, z) that nothing may stand near to.
             more: things that people use.
         """
@@ -110,7 +117,7 @@ class Place:
             kind = "square"
         surroundings: Field | Square | Room | Panorama
         if kind == "room":
-            floor, surroundings = sample_ground(rng, ground.INDOORS), sample_room(rng, reach_m)
+            floor, surroundings = sample_ground(rng, ground.INDOORS), sample_room(rng, reach_m, eye_m)
             beyond, kinds = float(surroundings.half_size_m.min()) - 0.5 - people_m, props.INDOORS
         elif kind == "square":
             floor, surroundings = sample_ground(rng, ground.IN_TOWN), sample_square(rng, reach_m)

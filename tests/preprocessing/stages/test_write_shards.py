@@ -1,5 +1,6 @@
 """Shards: complete or absent, the same bytes every time, readable by anything that reads webdataset's tars."""
 
+import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -75,6 +76,17 @@ def test_full_shards_survive_an_exception_until_they_are_discarded(tmp_path: Pat
     (tmp_path / ".train-000000.tar.partial").touch()  # as a killed process leaves it
     assert len(discard_unfinished(tmp_path)) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.tar"]
+
+
+@pytest.mark.parametrize("members", [["photos/cat.jpg"], []])
+def test_somebody_elses_tars_are_not_deleted(tmp_path: Path, members: list[str]) -> None:
+    theirs = tmp_path / "train-000000.tar"
+    with tarfile.open(theirs, "w") as tar:
+        for name in members:
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ValueError, match=r"train-000000\.tar was not written"):
+        discard_unfinished(tmp_path)
+    assert theirs.exists()
 
 
 def test_a_full_disk_leaves_no_half_shard(

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
 
 from models.body import JOINT_NAMES, BodyModel
 from preprocessing.sample import Bodies, Cameras
-from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
 from preprocessing.synthetic.people.cloth import NUM_DYES, PATTERNS
 from preprocessing.synthetic.people.figure import Figure, dress, posed_vertices
 from preprocessing.synthetic.people.glyphs import CHARACTERS, SIGNS, glyph
 from preprocessing.synthetic.people.measures import measure
 from preprocessing.synthetic.people.paint import OutfitPaint
-from preprocessing.synthetic.people.person import Person, people, person
+from preprocessing.synthetic.people.person import Person, person
 from preprocessing.synthetic.people.skirt import PLACES_ROUND
 from preprocessing.synthetic.people.volume import thickness
 from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
@@ -61,7 +61,7 @@ def test_a_number_is_a_person() -> None:
     np.testing.assert_array_equal(first.outfit.top.cloth.colours, again.outfit.top.cloth.colours)
     assert np.abs(first.betas - other.betas).max() > 0.1
     assert np.abs(person(3).betas).max() <= 2
-    train, test = people(0, 20), people(20, 10)
+    train, test = [person(number) for number in range(20)], [person(number) for number in range(20, 30)]
     assert not {p.id for p in train} & {p.id for p in test}
     with pytest.raises(ValueError, match="-1"):
         person(-1)
@@ -75,13 +75,13 @@ def test_bare_skin_lies_exactly_on_the_body(body: BodyModel) -> None:
     at = (measures.rest - middle) / half
     face = measures.moved_by("head") & (at[:, 2] > 0.55) & (at[:, 1] < 0.15) & (np.abs(at[:, 0]) < 0.6)
     assert face.sum() > 500
-    for who in people(0, 40):
+    for who in [person(number) for number in range(40)]:
         away = thickness(who.outfit, measures)
         assert away.min() >= 0
         assert away.max() < 0.09
         assert (away[bare | face] == 0).all()
         assert (away > 0.003).sum() > 500
-    for who in people(0, 6):
+    for who in [person(number) for number in range(6)]:
         naked = posed(body, who, "walk")
         figure = dress(body, naked, who)
         still = thickness(who.outfit, measures) == 0
@@ -98,14 +98,14 @@ def test_thickness_is_smooth(body: BodyModel) -> None:
     measures, faces = measure(body), body.faces.numpy()
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     length = np.linalg.norm(np.diff(measures.rest[edges], axis=1)[:, 0], axis=1)
-    for who in people(0, 20):
+    for who in [person(number) for number in range(20)]:
         step = np.abs(np.diff(thickness(who.outfit, measures)[edges], axis=1)[:, 0])
         steep = step > np.tan(np.deg2rad(70)) * length + 1e-3
         assert steep.mean() < 5e-3
 
 
 def test_nothing_sinks_into_the_ground(body: BodyModel) -> None:
-    for who in people(0, 24):
+    for who in [person(number) for number in range(24)]:
         for motion in ("walk", "squat"):
             naked = posed(body, who, motion)
             lowest = dress(body, naked, who).vertices[..., 1].min(axis=1)
@@ -114,7 +114,7 @@ def test_nothing_sinks_into_the_ground(body: BodyModel) -> None:
 
 def test_a_figure_covers_the_naked_body(body: BodyModel) -> None:
     faces = body.faces.numpy()
-    for who in people(0, 12):
+    for who in [person(number) for number in range(12)]:
         naked = posed(body, who, "march")[2:3]
         figure = dress(body, naked, who)
         np.testing.assert_array_equal(figure.faces[: len(faces)], faces)
@@ -129,7 +129,7 @@ def test_a_figure_covers_the_naked_body(body: BodyModel) -> None:
 def test_no_thigh_comes_through_a_skirt(body: BodyModel) -> None:
     """Level and away from the skirt's middle, every place on a thigh has cloth before it, or less than 2 cm back."""
     thighs = np.nonzero(measure(body).moved_by("left_hip", "right_hip"))[0]
-    wearers = [who for who in people(0, 30) if who.outfit.skirt]
+    wearers = [who for who in [person(number) for number in range(30)] if who.outfit.skirt]
     assert len(wearers) > 5
     for who in wearers:
         naked = posed(body, who, "walk", num_frames=9)
@@ -156,7 +156,7 @@ def _skirt_size(figure: Figure) -> int:
 
 
 def test_a_skirt_goes_round_both_legs(body: BodyModel) -> None:
-    who = next(p for p in people(0, 60) if p.outfit.skirt)
+    who = next(p for p in [person(number) for number in range(60)] if p.outfit.skirt)
     naked = standing(body, who)
     figure = dress(body, naked, who)
     cloth = figure.vertices[0, -_skirt_size(figure) :]
@@ -171,7 +171,7 @@ def test_a_skirt_goes_round_both_legs(body: BodyModel) -> None:
 def test_pieces_face_outwards(body: BodyModel) -> None:
     """Shading takes their normals: skirts, shoes, buns and brims wind as the body does."""
     kinds = set()
-    for who in people(0, 40):
+    for who in [person(number) for number in range(40)]:
         figure = dress(body, standing(body, who), who)
         for piece in figure.paint.pieces:  # type: ignore[attr-defined]
             vertices = piece.vertices[0]
@@ -205,7 +205,7 @@ def test_people_are_told_apart_by_their_colours(body: BodyModel) -> None:
         ]
         return np.stack([picture[part].mean(0) for part in parts])
 
-    seen_colours = np.stack([colours(who) for who in people(100, 30)])
+    seen_colours = np.stack([colours(who) for who in [person(number) for number in range(100, 130)]])
     apart = np.abs(seen_colours[:, None] - seen_colours[None]).mean(-1).max(-1)[np.triu_indices(30, 1)]
     assert np.median(apart) > 0.25
     assert np.quantile(apart, 0.02) > 0.08
@@ -220,7 +220,7 @@ def test_faces_tell_front_from_back(body: BodyModel) -> None:
     front = measures.rest[head & (np.abs(at[:, 1]) < 0.3) & (at[:, 2] > 0.4)]
     back = measures.rest[head & (np.abs(at[:, 1]) < 0.3) & (at[:, 2] < -0.7)]
     part = JOINT_NAMES.index("head")
-    for who in people(0, 30):
+    for who in [person(number) for number in range(30)]:
         paint, outfit = OutfitPaint(who.outfit, measures), who.outfit
         face, nape = (paint(points, np.full(len(points), part)) for points in (front, back))
         if outfit.head.glasses is None and outfit.head.style != "long":
@@ -230,7 +230,7 @@ def test_faces_tell_front_from_back(body: BodyModel) -> None:
 
 def test_fronts_differ_from_backs(body: BodyModel) -> None:
     differing = []
-    for who in people(0, 20):
+    for who in [person(number) for number in range(20)]:
         figure = dress(body, standing(body, who), who)
         (front, mask), (back, _) = seen(figure, False), seen(figure, True)
         differing.append((np.abs(front - back[:, ::-1]).max(-1)[mask] > 0.1).mean())
@@ -241,7 +241,9 @@ def test_fronts_differ_from_backs(body: BodyModel) -> None:
 def test_the_left_eye_of_a_resting_body_has_white_and_iris(body: BodyModel) -> None:
     measures = measure(body)
     assert measures.eye[0] == pytest.approx(0.031, abs=2e-3)  # the hole in the open body's mesh
-    who = next(p for p in people(0, 60) if not p.outfit.head.glasses and not p.outfit.head.hat)
+    who = next(
+        p for p in [person(number) for number in range(60)] if not p.outfit.head.glasses and not p.outfit.head.hat
+    )
     x, y, half_width, _ = measures.eye
     places = np.array(
         [[x, y, 0.127], [x + 0.8 * half_width, y, 0.127], [x, measures.mouth[1] + 0.004, 0.14]], np.float32

@@ -52,6 +52,14 @@ def test_a_share_out_of_range_is_refused() -> None:
         place(shot, walker(), SIZE, share=1.5)
 
 
+def test_people_who_travel_too_far_for_one_picture_are_said_to() -> None:
+    vertices = walker()
+    vertices[..., 0] += np.linspace(0, 2000, len(vertices), dtype=np.float32)[:, None]
+    shot = sample_shot(np.random.default_rng(0), vertices, 8.0, "static", 48, (0.0, 3.0))
+    with pytest.raises(ValueError, match="2002 m"):
+        place(shot, vertices, SIZE, share=0.7)
+
+
 def test_directions_undo_projection() -> None:
     vertices = walker(3)
     cameras = place(

@@ -9,6 +9,7 @@ from models.body import BodyModel, SurfacePoints
 from models.geometry import plucker_rays, project
 from preprocessing.sample import Geometry, Sample, decode, decode_geometry, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
+from preprocessing.synthetic.motion.plan import Seat
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.render.tracer import Meshes, Tracer
 from preprocessing.synthetic.render.view import Stage
@@ -101,7 +102,8 @@ def test_whoever_is_nearer_owns_the_pixel(body: BodyModel, stored) -> None:
 def test_the_stored_camera_sees_the_stored_background_again(body: BodyModel, stored) -> None:
     """The place is rebuilt from its number; where neither people nor their shadows are, the video is the same too."""
     for clip, _ in stored:
-        world = world_of(Place(clip.meta["place"]), posed_vertices(body, clip.bodies), clip.cameras)
+        seats = [Seat(**seat) for seat in clip.meta["seats"]]
+        world = world_of(Place(clip.meta["place"]), posed_vertices(body, clip.bodies), clip.cameras, seats)
         stage = Stage(world)
         for frame in range(clip.num_frames):
             again = stage.look(clip.cameras, frame, (SIZE, SIZE), 2)

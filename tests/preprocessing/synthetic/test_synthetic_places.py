@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from preprocessing.synthetic.scene.ground import PATTERNS, sample_ground
 from preprocessing.synthetic.scene.hdri import find_panoramas, read_panorama
 from preprocessing.synthetic.scene.light import sample_light
 from preprocessing.synthetic.scene.outdoors import sample_square
-from preprocessing.synthetic.scene.room import sample_room
+from preprocessing.synthetic.scene.room import Room, sample_room
 from preprocessing.synthetic.scene.walls import meet_walls
 from preprocessing.synthetic.scene.world import Place
 
@@ -72,7 +73,20 @@ def test_walls_are_met_where_planes_are() -> None:
     assert inside.all()
 
 
-@pytest.mark.parametrize("sample", [sample_room, sample_square])
+@pytest.mark.parametrize("zero", [0.0, -0.0, 5e-7, -5e-7])
+def test_rays_along_a_wall_meet_the_one_ahead(zero: float) -> None:
+    directions = np.array([[zero, 0.1, 0.99], [0.99, 0.1, zero], [-0.99, 0.1, zero]], np.float32).T
+    met = meet_walls(np.array([0.5, 1.0, 0.5], np.float32), directions, np.array([3.0, 3.0], np.float32))
+    np.testing.assert_allclose(met.distance_m, np.array([2.5, 2.5, 3.5]) / 0.99, rtol=1e-4)
+    assert met.wall.tolist() == [3, 1, 0]
+
+
+def test_no_camera_stands_above_the_ceiling() -> None:
+    for seed in range(20):
+        assert sample_room(np.random.default_rng(seed), 4.0, 3.4).height_m > 3.5
+
+
+@pytest.mark.parametrize("sample", [partial(sample_room, eye_m=2.0), sample_square])
 def test_distances_of_surroundings_lead_onto_them(sample) -> None:
     surroundings = sample(np.random.default_rng(2), 4.0)
     origin, directions = np.array([1.0, 1.5, 0.5], np.float32), rays()
@@ -85,7 +99,7 @@ def test_distances_of_surroundings_lead_onto_them(sample) -> None:
     points = origin[:, None] + distance[known] * directions[:, known]
     beyond = np.abs(points[[0, 2]]) - surroundings.half_size_m[:, None]
     on_wall = np.abs(beyond.max(axis=0)) < 1e-3
-    if sample is sample_room:
+    if isinstance(surroundings, Room):
         on_wall |= np.abs(points[1] - surroundings.height_m) < 1e-3
         assert known.all()
     assert on_wall.all()
@@ -93,19 +107,19 @@ def test_distances_of_surroundings_lead_onto_them(sample) -> None:
 
 def test_a_place_is_the_same_however_large_it_must_be() -> None:
     for number in range(12):
-        small, again, large = (Place(number).build(1.0, reach, NOWHERE) for reach in (3.0, 3.0, 5.5))
+        small, again, large = (Place(number).build(1.0, reach, 2.0, NOWHERE) for reach in (3.0, 3.0, 5.5))
         assert small.ground.pattern == again.ground.pattern == large.ground.pattern
         assert type(small.surroundings) is type(large.surroundings)
         assert small.light.key.strength == large.light.key.strength
         np.testing.assert_array_equal(small.ground.colours, large.ground.colours)
         assert small.props is not None
         np.testing.assert_array_equal(small.props.vertices, again.props.vertices)
-    assert len({type(Place(n).build(1.0, 3.0, NOWHERE).surroundings) for n in range(20)}) == 3
+    assert len({type(Place(n).build(1.0, 3.0, 2.0, NOWHERE).surroundings) for n in range(20)}) == 3
     assert len({Place(n).light.key.direction.tobytes() for n in range(20)}) == 20
 
 
 def test_whoever_needs_more_space_than_a_room_goes_out() -> None:
-    kinds = {type(Place(n).build(1.0, 20.0, NOWHERE).surroundings).__name__ for n in range(20)}
+    kinds = {type(Place(n).build(1.0, 20.0, 2.0, NOWHERE).surroundings).__name__ for n in range(20)}
     assert kinds == {"Square", "Field"}
 
 
@@ -161,7 +175,7 @@ def test_a_panorama_is_seen_the_right_way_round(tmp_path: Path, name: str) -> No
     assert light.key.direction[2] > 0.3  # the spot is ahead …
     assert light.key.direction[1] > 0.7  # … and high
     assert abs(light.key.direction[0]) < 0.1
-    world = Place(3, tmp_path / name).build(1.0, 3.0, NOWHERE)
+    world = Place(3, tmp_path / name).build(1.0, 3.0, 2.0, NOWHERE)
     np.testing.assert_array_equal(world.surroundings.see(np.zeros(3), directions)[0], colours)
 
 

@@ -152,7 +152,7 @@ def test_the_nearer_of_two_people_hides_the_other(body: BodyModel, clips: list[S
     away = invert_rigid(torch.as_tensor(camera.world_to_camera[0]))[:3, 2].numpy() * [1, 0, 1]
     front, behind = clip.bodies, moved(clip.bodies, list(0.8 * away))
     people = [person(0), person(1)]
-    world = Place(0).build(2.0, 6.0, np.zeros((0, 2)))
+    world = Place(0).build(2.0, 6.0, 2.0, np.zeros((0, 2)))
 
     def draw(bodies: Bodies, wear: list) -> tuple[np.ndarray, np.ndarray]:
         figures = [dress(body, *worn) for worn in zip(posed_vertices(body, bodies), wear, strict=True)]

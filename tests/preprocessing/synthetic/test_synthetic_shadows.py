@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -33,7 +34,7 @@ def cube(at: tuple[float, float, float], size: float = 0.6) -> Figure:
 
 
 def world(props: Props | None = None) -> World:
-    place = Place(4).build(1.0, 3.0, np.zeros((0, 2)))
+    place = Place(4).build(1.0, 3.0, 2.0, np.zeros((0, 2)))
     return World(place.ground, place.surroundings, LIGHT, props)
 
 
@@ -114,10 +115,19 @@ def test_a_thing_before_a_person_hides_them() -> None:
     hidden = render_clip(Scene([cube((0.0, 0.0, 0.0))], seen, world(thing)), SIZE)
     assert render_clip(Scene([cube((0.0, 0.0, 0.0))], seen, world()), SIZE).masks.any()
     assert not hidden.masks.any()
-    without_backdrop = render_clip(Scene([cube((0.0, 0.0, 0.0))], seen, world(thing), backdrop=False), SIZE)
-    assert without_backdrop.masks.any()
-    assert not without_backdrop.background.any()
-    assert not without_backdrop.video[~without_backdrop.masks[0]][0].any()
+
+
+def test_without_its_backdrop_a_place_is_black_but_hides_and_shades_as_before() -> None:
+    thing = stand([(box((0.5, 1.2, 0.2)), np.full(3, 0.5, np.float32))], 0.0, 1.0, 0.0)
+    people, seen = [cube((0.0, 0.0, 0.0))], cameras([0.4, 0.8, 5.0])
+    whole, alone = (render_clip(Scene(people, seen, world(thing), shown), SIZE) for shown in (True, False))
+    assert whole.masks.sum() < render_clip(Scene(people, seen, world()), SIZE).masks.sum()  # partly hidden
+    np.testing.assert_array_equal(whole.masks, alone.masks)
+    assert not alone.background.any()
+    inner = cv2.erode(alone.masks[0, 0].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    outer = cv2.dilate(alone.masks[0, 0].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    np.testing.assert_array_equal(alone.video[0][inner], whole.video[0][inner])
+    assert not alone.video[0][~outer].any()
 
 
 def test_maps_say_how_far_which_way_and_what() -> None:

@@ -105,7 +105,7 @@ def run(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
     return _hurry(time, rng, build, path, gait, 1.2)
 
 
-def _on_the_spot(time: Curve, gait: Gait, build: Build, path: Path, angles: Angles, drop_m: float = 0.02) -> Plan:
+def _on_the_spot(time: Curve, gait: Gait, path: Path, angles: Angles, drop_m: float = 0.02) -> Plan:
     """Steps whose body leans over the foot that stands."""
     phase, heading = gait.phase(time), path.heading_deg(time)
     over = np.sin(phase - np.pi * (gait.standing_share - 0.5))
@@ -128,7 +128,7 @@ def march(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
         forward = sign * np.sin(phase - 0.2)  # the arm comes forward as the other knee rises
         angles |= {f"{side}_shoulder_flex": 4 - 30 * forward, f"{side}_elbow": 68 - 14 * forward,
                    f"{side}_shoulder_twist": -2.0, f"{side}_fingers": 50.0}  # fmt: skip
-    return _on_the_spot(time, gait, build, path, angles)
+    return _on_the_spot(time, gait, path, angles)
 
 
 def turn(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
@@ -141,7 +141,7 @@ def turn(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
     phase = gait.phase(time)
     ahead = 0.12 * path.turn_deg_s  # the head goes first
     return _on_the_spot(
-        time, gait, build, path, {"look": ahead, "spine_twist": 0.6 * ahead, **swinging_arms(phase, 7.0, 18.0)}
+        time, gait, path, {"look": ahead, "spine_twist": 0.6 * ahead, **swinging_arms(phase, 7.0, 18.0)}
     )
 
 
@@ -160,4 +160,4 @@ def side_step(time: Curve, rng: np.random.Generator, build: Build) -> Plan:
         out = 0.5 + 0.5 * np.sin(phase + 0.6) * sign * way
         angles |= {f"{side}_shoulder_abduct": 18 + 24 * out, f"{side}_elbow": 48 - 14 * out,
                    f"{side}_shoulder_flex": 14.0}  # fmt: skip
-    return _on_the_spot(time, gait, build, path, angles, drop_m=0.05)
+    return _on_the_spot(time, gait, path, angles, drop_m=0.05)
