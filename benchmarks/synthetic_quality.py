@@ -23,15 +23,17 @@ from models.body import BodyModel, SurfacePoints, load_body
 from models.geometry import project
 from preprocessing.sample import Sample
 from preprocessing.synthetic.cast import as_bodies
-from preprocessing.synthetic.clip import ClipSettings, synthesize
+from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
 from preprocessing.synthetic.motion.performance import perform
+from preprocessing.synthetic.motion.plan import Seat
 from preprocessing.synthetic.motion.quality import arms_inside, foot_contact
 from preprocessing.synthetic.motion.repertoire import MOTIONS
 from preprocessing.synthetic.motion.together import choreograph
-from preprocessing.synthetic.people.figure import posed_vertices
+from preprocessing.synthetic.people.figure import dress, posed_vertices
 from preprocessing.synthetic.people.person import person
 from preprocessing.synthetic.render.tracer import Meshes, Tracer
 from preprocessing.synthetic.scene.cameras import eyes
+from preprocessing.synthetic.scene.world import Place
 from preprocessing.synthetic.scores import apart_m
 
 NUM_FRAMES, FPS = 33, 16.0
@@ -75,29 +77,37 @@ def of_groups(body: BodyModel) -> dict[str, float]:
 def points_on_masks(body: BodyModel, clip: Sample) -> tuple[int, int]:
     """How many visible points of the stored bodies lie in their masks or a pixel beside them, and of how many.
 
-    Visible is what a ray of the stored camera meets first of all bodies.
+    A point is visible if a ray of the stored camera meets it first on its own body, and its person first of all people
+    in their clothes and things.
     """
-    faces, size = body.faces.numpy().astype(np.int32), clip.video.shape[1]
+    size, num_people = clip.video.shape[1], clip.num_people
     naked = posed_vertices(body, clip.bodies)
-    meshes = Meshes([faces] * clip.num_people, [body.num_vertices] * clip.num_people)
-    matrices = torch.as_tensor(clip.cameras.intrinsics), torch.as_tensor(clip.cameras.world_to_camera)
+    dressed = [dress(body, skin, person(number)) for skin, number in zip(naked, clip.meta["people"], strict=True)]
+    seats = [Seat(**seat) for seat in clip.meta["seats"]]
+    props = world_of(Place(clip.meta["place"]), naked, clip.cameras, seats).props
+    topology = [(figure.faces, figure.vertices.shape[1]) for figure in dressed]
+    everything = Meshes(*zip(*topology, *([(props.faces, len(props.vertices))] if props else []), strict=True))
+    alone = Meshes([body.faces.numpy().astype(np.int32)], [body.num_vertices])
+    points_of, matrices = SurfacePoints(body, NUM_POINTS), (clip.cameras.intrinsics, clip.cameras.world_to_camera)
     on, seen = 0, 0
-    for who in range(clip.num_people):
+    for who in range(num_people):
         betas = torch.as_tensor(clip.bodies.betas[who]).expand(clip.num_frames, -1)
-        placed = torch.as_tensor(clip.bodies.pose[who]), torch.as_tensor(clip.bodies.translation[who])
-        points = SurfacePoints(body, NUM_POINTS)(betas, *placed)
-        pixels, _ = project(points, *matrices)
-        for frame, eye in enumerate(eyes(clip.cameras)):
+        points = points_of(betas, *(torch.as_tensor(a[who]) for a in (clip.bodies.pose, clip.bodies.translation)))
+        pixels, _ = project(points, *map(torch.as_tensor, matrices))
+        for frame, eye in enumerate(eyes(clip.cameras).astype(np.float32)):
             column, row = pixels[frame].floor().long().numpy().T
             inside = (column > 0) & (column < size - 1) & (row > 0) & (row < size - 1)
             away = points[frame].numpy()[inside] - eye
             distance = np.linalg.norm(away, axis=1)
             rays = (away / distance[:, None]).astype(np.float32)
-            hits = Tracer(meshes, np.concatenate(naked[:, frame])).trace(eye.astype(np.float32), rays)
-            first = hits.of((hits.person == who) & (hits.distance_m > distance[hits.ray] - SEEN_WITHIN_M)).ray
-            row, column, mask = row[inside][first], column[inside][first], clip.masks[who, frame]
+            own = Tracer(alone, naked[who, frame]).trace(eye, rays)
+            own = own.of(own.distance_m > distance[own.ray] - SEEN_WITHIN_M)
+            around = [figure.vertices[frame] for figure in dressed] + ([props.vertices] if props else [])
+            first = Tracer(everything, np.concatenate(around)).trace(eye, rays)
+            visible = np.intersect1d(own.ray, first.ray[first.person == who])
+            row, column, mask = row[inside][visible], column[inside][visible], clip.masks[who, frame]
             near = [mask[row + down, column + right] for down in (-1, 0, 1) for right in (-1, 0, 1)]
-            on, seen = on + int(np.any(near, axis=0).sum()), seen + len(first)
+            on, seen = on + int(np.any(near, axis=0).sum()), seen + len(visible)
     return on, seen
 
 

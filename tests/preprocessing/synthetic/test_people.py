@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from preprocessing.synthetic.motion.ground import sample_motion, stand_on_ground
 
 from models.body import JOINT_NAMES, BodyModel
-from preprocessing.sample import Bodies, Cameras
+from preprocessing.sample import Cameras
+from preprocessing.synthetic.cast import as_bodies
+from preprocessing.synthetic.motion.performance import perform
 from preprocessing.synthetic.people.cloth import NUM_DYES, PATTERNS
 from preprocessing.synthetic.people.figure import Figure, dress, posed_vertices
 from preprocessing.synthetic.people.glyphs import CHARACTERS, SIGNS, glyph
@@ -26,12 +27,8 @@ SIZE = (96, 96)
 
 def posed(body: BodyModel, who: Person, motion: str, num_frames: int = 5, seed: int = 0) -> np.ndarray:
     """Naked vertices of a person who moves on the ground."""
-    pose, translation = stand_on_ground(
-        body, who.betas, sample_motion(np.random.default_rng(seed), num_frames, 8.0, motion)
-    )
-    valid = np.ones((1, num_frames), bool)
-    bodies = Bodies(who.betas[None], pose[None], translation[None], valid.astype(np.float32), valid)
-    return posed_vertices(body, bodies)[0]
+    done = perform(np.random.default_rng(seed), body, who.betas, num_frames, 8.0, motion)
+    return posed_vertices(body, as_bodies(who.betas[None], [done]))[0]
 
 
 def standing(body: BodyModel, who: Person) -> np.ndarray:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.synthetic_quality import points_on_masks
 from models.body import BodyModel, SurfacePoints
-from models.geometry import plucker_rays, project
+from models.geometry import plucker_rays
 from preprocessing.sample import Geometry, Sample, decode, decode_geometry, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
 from preprocessing.synthetic.motion.plan import Seat
@@ -18,8 +19,6 @@ from preprocessing.synthetic.scene.world import Place
 
 SIZE = 128
 NUM_POINTS = 2000
-WITHIN_M = 0.01
-"""A point is seen if the body's surface is met no nearer than this before it."""
 
 
 @pytest.fixture(scope="module", params=["train", "camera", "multi"])
@@ -51,27 +50,9 @@ def surface_points(body: BodyModel, clip: Sample, person: int) -> torch.Tensor:
 
 
 def test_visible_points_of_the_stored_bodies_lie_on_the_masks(body: BodyModel, stored) -> None:
-    on, seen_points = 0, 0
-    faces = body.faces.numpy().astype(np.int32)
-    for clip, _ in stored:
-        naked = posed_vertices(body, clip.bodies)
-        meshes = Meshes([faces] * clip.num_people, [body.num_vertices] * clip.num_people)
-        for person in range(clip.num_people):
-            points = surface_points(body, clip, person)
-            pixels, _ = project(points, *matrices(clip))
-            for frame, eye in enumerate(eyes(clip.cameras)):
-                column, row = pixels[frame].floor().long().numpy().T
-                inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE)
-                away = points[frame].numpy()[inside] - eye
-                distance = np.linalg.norm(away, axis=1)
-                tracer = Tracer(meshes, np.concatenate(naked[:, frame]))
-                hits = tracer.trace(eye.astype(np.float32), (away / distance[:, None]).astype(np.float32))
-                visible = hits.of((hits.person == person) & (hits.distance_m > distance[hits.ray] - WITHIN_M)).ray
-                mask = widened(clip.masks[person, frame])
-                on += mask[row[inside][visible], column[inside][visible]].sum()
-                seen_points += len(visible)
-    assert seen_points > 4 * 5 * 300
-    assert on / seen_points >= 0.995
+    on, seen = np.sum([points_on_masks(body, clip) for clip, _ in stored], axis=0)
+    assert seen > 4 * 5 * 300
+    assert on / seen >= 0.995
 
 
 def test_whoever_is_nearer_owns_the_pixel(body: BodyModel, stored) -> None:
@@ -94,7 +75,7 @@ def test_whoever_is_nearer_owns_the_pixel(body: BodyModel, stored) -> None:
             contested += both.sum()
     if stored[0][0].meta["source"].startswith("synthetic:multi"):
         assert contested > 100
-        assert agree / contested > 0.97
+        assert agree / contested > 0.95  # skirts and hair hide more than bodies do
     else:
         assert contested == 0
 

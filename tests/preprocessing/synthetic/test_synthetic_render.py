@@ -130,7 +130,7 @@ def test_the_background_is_the_clip_without_person_and_shadow(body: BodyModel, c
         touched = np.stack([about(mask) for mask in clip.masks[0]])
         video, background = clip.video[~touched].astype(int), clip.background[~touched].astype(int)
         same = (video == background).all(axis=1)
-        assert 0.7 < same.mean() < 1
+        assert 0.4 < same.mean() < 1  # the sun may be low
         assert (video <= background).all()
         shadow = (background - video)[~same].sum(axis=1)
         assert shadow.max() > 60  # it is there to be seen
