@@ -5,7 +5,8 @@ Shapes: ``P`` people, ``F`` frames, ``V`` vertices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -62,7 +63,8 @@ def cast_people(
         performances = choreograph(rng, body, betas, num_frames, fps)
     elif assets.motions:
         with own_file():
-            performances = [assets.motions.perform(rng, body, betas[0], num_frames, fps)]
+            recorded = assets.motions.perform(rng, body, betas[0], num_frames, fps)
+        performances = [replace(recorded, name=Path(recorded.name).name)]  # shards name no place of this machine
     else:
         performances = [perform(rng, body, betas[0], num_frames, fps)]
     bodies = as_bodies(betas, performances)

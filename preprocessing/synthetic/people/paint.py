@@ -161,7 +161,7 @@ class OutfitPaint:
         m = self.measures
         if top.neck == "hood":  # one wide pocket on the belly
             middle = m.waist + 0.05
-            width = 0.105 - 0.5 * np.maximum(0, places.y - middle)
+            width = np.maximum(1e-3, 0.105 - 0.5 * np.maximum(0, places.y - middle))
             over = np.maximum(places.aside / width, np.abs(places.y - middle) / 0.06)
         else:
             middle = m.of("spine3")[1] - 0.01
