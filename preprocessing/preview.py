@@ -156,7 +156,7 @@ def _scores(scores: dict[str, float]) -> str:
 
 
 _PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Prepared clips</title>
+<html lang="en"><meta charset="utf-8"><title>Clips</title>
 <style>
 body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 24px auto; padding: 0 16px; color: #1c1c1e; }}
 h1 {{ font-size: 22px; margin: 0; }}
@@ -168,7 +168,7 @@ white-space: nowrap; font-size: 12px; }}
 table {{ border-collapse: collapse; width: 100%; }} td, th {{ text-align: left; vertical-align: top; padding: 5px 8px;
 border-bottom: 1px solid #e5e5ea; }} td:nth-child(2) {{ white-space: nowrap; }}
 </style>
-<h1>Prepared clips</h1><p>{summary}</p>
+<h1>Clips</h1><p>{summary}</p>
 <p><small>Above: the mask of each person. Below: the fitted body.
 A red frame marks a person who was not found there.</small></p>
 {cards}

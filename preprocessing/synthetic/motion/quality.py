@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.body import JOINT_NAMES, BodyModel
 from preprocessing.synthetic.motion.angles import SIDES
+from preprocessing.synthetic.render.tracer import vertex_normals
 
 CONTACT_M = 0.005
 """A sole nearer to the ground than this stands on it."""
@@ -66,10 +67,11 @@ def arms_inside(
     Inside means a generalised winding number above one half, of all triangles but those of the same arm.
     """
     vertices = body(torch.as_tensor(betas).expand(len(pose), -1), torch.as_tensor(pose), torch.zeros(len(pose), 3))
+    normals = torch.as_tensor(vertex_normals(vertices.vertices.numpy(), body.faces.numpy()))
     inside, count = np.zeros(len(pose)), 0
     for side in SIDES:
         skin, triangles = _forearm(body, side)
-        points = vertices.vertices[:, skin] + OFF_SKIN_M * _normals(body, vertices.vertices)[:, skin]
+        points = vertices.vertices[:, skin] + OFF_SKIN_M * normals[:, skin]
         for some in torch.arange(len(pose)).split(POSED_AT_ONCE):
             winding = winding_number(points[some], vertices.vertices[some][:, triangles])
             inside[some] += (winding > 0.5).sum(dim=1).numpy()
@@ -109,12 +111,3 @@ def _forearm(body: BodyModel, side: str) -> tuple[Int[Tensor, " n"], Int[Tensor,
     skin = _skin_of(body, side, ("elbow", "wrist", "hand"))
     arm = _moves_with(body, side, ("shoulder", "elbow", "wrist", "hand"))
     return skin[:: max(1, len(skin) // 60)], body.faces[~arm[body.faces].any(dim=1)]
-
-
-def _normals(body: BodyModel, vertices: Float[Tensor, "F V 3"]) -> Float[Tensor, "F V 3"]:
-    first, second, third = (vertices[:, corner] for corner in body.faces.T)
-    flat = torch.linalg.cross(second - first, third - first)
-    total = torch.zeros_like(vertices)
-    for corner in body.faces.T:
-        total.index_add_(1, corner, flat)
-    return torch.nn.functional.normalize(total, dim=-1)
