@@ -114,7 +114,7 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Asse
     if assets.panoramas:
         where = replace(where, panorama=assets.panoramas[where.number % len(assets.panoramas)])
         with own_file():
-            where.light  # noqa: B018  reads the file
+            where.read_panorama()
 
     if isinstance(body, HeadModel):
         cast = cast_head(numbers[0], of_motion, body, settings.num_frames, settings.fps, where.lit_from)

@@ -15,7 +15,7 @@ from preprocessing.synthetic.people.figure import Figure
 from preprocessing.synthetic.render.maps import geometry
 from preprocessing.synthetic.render.pixels import around, coverage, rays_in, same_view, to_picture
 from preprocessing.synthetic.render.shadows import add_shadows, spheres
-from preprocessing.synthetic.render.tracer import Hits, Meshes, Points, Tracer
+from preprocessing.synthetic.render.tracer import Hits, Meshes, Points, Tracer, vertex_normals
 from preprocessing.synthetic.render.view import Stage, View, blackened
 from preprocessing.synthetic.scene.light import Light
 from preprocessing.synthetic.scene.world import World
@@ -50,8 +50,8 @@ def render_clip(
     people = np.concatenate([figure.vertices for figure in scene.people], axis=1)
     num_frames, num_people = len(people), len(scene.people)
     topology = [(f.faces, f.vertices.shape[1]) for f in scene.people]
-    normals = Meshes(*zip(*topology, strict=True)).normals(people)
     meshes = Meshes(*zip(*topology, *([(props.faces, len(props.vertices))] if props else []), strict=True))
+    normals = vertex_normals(people, meshes.faces[: meshes.first_face[num_people]])
     rectangles, (middles, radii) = around(scene.cameras, people, image_size), spheres(scene.people)
     video, background = (np.empty((num_frames, *image_size, 3), np.uint8) for _ in range(2))
     masks = np.empty((num_people, num_frames, *image_size), bool)

@@ -63,13 +63,6 @@ class Meshes:
         self.faces = np.concatenate([f + start for f, start in zip(faces, self.first_vertex, strict=False)])
         self.rows = _as_tuples(self.faces)
 
-    def __len__(self) -> int:
-        return len(self.first_vertex) - 1
-
-    def normals(self, vertices: Float[np.ndarray, "*b V 3"]) -> Float[np.ndarray, "*b V 3"]:
-        """Unit normals of the vertices of all meshes."""
-        return vertex_normals(vertices, self.faces)
-
 
 class Tracer:
     """The meshes of one frame in Embree's acceleration structure; ``vertices`` are those of all meshes in a row."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from preprocessing.sample import Cameras
 from preprocessing.synthetic.render.pixels import around, rays_in, to_picture
-from preprocessing.synthetic.render.tracer import OFF_SURFACE_M, Meshes, Point, Points, Tracer
+from preprocessing.synthetic.render.tracer import OFF_SURFACE_M, Meshes, Point, Points, Tracer, vertex_normals
 from preprocessing.synthetic.scene.cameras import directions, eyes
 from preprocessing.synthetic.scene.light import Lamp
 from preprocessing.synthetic.scene.world import World
@@ -70,7 +70,7 @@ class Stage:
         self.world = world
         if (props := world.props) is not None:
             meshes = Meshes([props.faces], [len(props.vertices)])
-            self.normals, self.tracer = meshes.normals(props.vertices), Tracer(meshes, props.vertices)
+            self.normals, self.tracer = vertex_normals(props.vertices, props.faces), Tracer(meshes, props.vertices)
 
     def look(self, cameras: Cameras, frame: int, image_size: tuple[int, int], supersample: int) -> View:
         """The view of the camera of one frame."""

@@ -87,6 +87,10 @@ class Place:
         """Azimuth of the key lamp, radians from +z towards +x."""
         return float(np.arctan2(self.light.key.direction[0], self.light.key.direction[2]))
 
+    def read_panorama(self) -> None:
+        """Read the panorama now and not when it is first seen. Raises ``ValueError`` if that fails."""
+        _ = self._panorama
+
     @cached_property
     def _panorama(self) -> tuple[Panorama, Light] | None:
         return read_panorama(self.panorama) if self.panorama else None
