@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+import torch.utils.checkpoint
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.vae.causal_conv import CausalConv3d
-from models.vae.stream import Stream
+from models.vae.causal_conv import CausalConv3d, EnlargingConv3d
+from models.vae.stream import Stream, in_pieces, repeat_first
 
 
 def patchify(
-    video: Float[Tensor, "B C F H W"], time: int, space: int, stream: Stream | None = None
+    video: Float[Tensor, "B C F H W"], time: int, space: int, first: bool = True
 ) -> Float[Tensor, "B Cp f h w"]:
-    """Patches of time × space × space pixels as channels; a clip's first frame fills its patch alone, by repetition."""
-    if stream is None or stream.first:
-        first = repeat(video[:, :, :1], "B C 1 H W -> B C k H W", k=time - 1)
-        video = torch.cat([first, video], dim=2)
+    """Patches of time × space × space pixels as channels.
+
+    Of a clip (and the ``first`` of its chunks) frame 0 fills a patch alone, by repetition.
+    """
+    if first and time > 1:
+        video = repeat_first(video, time - 1)
     return rearrange(video, "B C (f k) (h p) (w q) -> B (C k p q) f h w", k=time, p=space, q=space)
 
 
-def unpatchify(
-    x: Float[Tensor, "B Cp f h w"], time: int, space: int, stream: Stream | None = None
-) -> Float[Tensor, "B C F H W"]:
+def unpatchify(x: Float[Tensor, "B Cp f h w"], time: int, space: int, first: bool = True) -> Float[Tensor, "B C F H W"]:
     """The inverse of ``patchify``: of a clip's first patch, the last frame counts."""
     video = rearrange(x, "B (C k p q) f h w -> B C (f k) (h p) (w q)", k=time, p=space, q=space)
-    return video[:, :, time - 1 :] if stream is None or stream.first else video
+    return video[:, :, time - 1 :] if first else video
 
 
 class FrameNorm(nn.GroupNorm):
@@ -44,6 +45,11 @@ class FrameNorm(nn.GroupNorm):
         """Statistics per frame and group."""
         frames = rearrange(x, "B C F H W -> (B F) C H W")
         return rearrange(super().forward(frames), "(B F) C H W -> B C F H W", F=x.shape[2])
+
+
+def swish(x: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B C F H W"]:
+    """SiLU of a norm's output, in its place where no gradient asks for it."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class ResBlock(nn.Module):
@@ -61,19 +67,36 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None) -> Float[Tensor, "B c_out F H W"]:
         """Same frames and pixels, another width."""
-        h = self.conv1(F.silu(self.norm1(x)), stream)
-        h = self.conv2(F.silu(self.norm2(h)), stream)
-        return self.shortcut(x) + h
+        h = self.conv1(swish(self.norm1(x)), stream)
+        h = self.conv2(swish(self.norm2(h)), stream)
+        return h.add_(self.shortcut(x))
 
 
 class Level(nn.Sequential):
     """Residual blocks one after the other."""
 
+    checkpoint_activations = False
+    """In training: keep what goes into a block only, and compute it again for the gradient."""
+
     def forward(self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None) -> Float[Tensor, "B c_out F H W"]:
         """Same frames and pixels, another width."""
+        if stream is not None:
+            return in_pieces(lambda piece: self._run(piece, stream), x, frame_bytes(x, x.shape[1]))
+        return self._run(x, None)
+
+    def _run(self, x: Tensor, stream: Stream | None) -> Tensor:
         for block in self:
-            x = block(x, stream)
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x = torch.utils.checkpoint.checkpoint(block, x, stream, use_reentrant=False)
+            else:
+                x = block(x, stream)
         return x
+
+
+def frame_bytes(x: Float[Tensor, "B C F H W"], channels: int) -> int:
+    """Memory of one frame of the size and type of ``x`` with so many channels."""
+    batch, _, _, height, width = x.shape
+    return batch * channels * height * width * x.element_size()
 
 
 class FrameAttention(nn.Module):
@@ -126,22 +149,15 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbour enlargement and a causal convolution; the inverse of ``Downsample`` in shape.
-
-    In time ``1 + k`` frames become ``1 + 2k``: the first stays single, every later one is repeated.
-    """
+    """Nearest-neighbour enlargement and a causal convolution; the inverse of ``Downsample`` in shape."""
 
     def __init__(self, channels: int, time_stride: int, space_stride: int) -> None:
         super().__init__()
-        self.scale = (float(time_stride), float(space_stride), float(space_stride))
-        self.dropped_frames = time_stride - 1
-        self.conv = CausalConv3d(channels, channels)
+        self.scale = (time_stride, space_stride, space_stride)
+        self.conv = EnlargingConv3d(channels, self.scale)
 
     def forward(
         self, x: Float[Tensor, "B C F H W"], stream: Stream | None = None
     ) -> Float[Tensor, "B C F_out H_out W_out"]:
         """More frames and pixels, as the strides say."""
-        x = F.interpolate(x, scale_factor=self.scale, mode="nearest")
-        if stream is None or stream.first:
-            x = x[:, :, self.dropped_frames :]
         return self.conv(x, stream)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.vae.blocks import FrameNorm, Level, Mid, ResBlock, Upsample, unpatchify
+from models.vae.blocks import FrameNorm, Level, Mid, ResBlock, Upsample, frame_bytes, swish, unpatchify
 from models.vae.causal_conv import CausalConv3d
-from models.vae.stream import Stream
+from models.vae.stream import Stream, at_start, in_pieces
 
 if TYPE_CHECKING:
     from models.vae.autoencoder import VAEConfig
@@ -42,6 +43,18 @@ class Decoder(nn.Module):
     def forward(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None = None) -> Float[Tensor, "B 3 F H W"]:
         """Any number of latents gives 1 + 4(f − 1) frames; a later chunk's gives 4f."""
         x = self.levels[0](self.mid(self.conv_in(latents, stream), stream), stream)
-        for up, level in zip(self.ups, self.levels[1:], strict=True):
-            x = level(up(x, stream), stream)
-        return unpatchify(self.conv_out(F.silu(self.norm_out(x)), stream), *self.patch, stream)
+        for index in range(len(self.ups)):
+            stage = partial(self._stage, index, stream)
+            x = stage(x) if stream is None else in_pieces(stage, x, self._frame_bytes(index, x))
+        return x
+
+    def _stage(self, index: int, stream: Stream | None, x: Tensor) -> Tensor:
+        """The way from one level to the next finer one, and that level; after the last, pixels."""
+        x = self.levels[index + 1](self.ups[index](x, stream), stream)
+        if index < len(self.ups) - 1:
+            return x
+        first = at_start(stream, self.conv_out)
+        return unpatchify(self.conv_out(swish(self.norm_out(x)), stream), *self.patch, first=first)
+
+    def _frame_bytes(self, index: int, x: Tensor) -> int:
+        return frame_bytes(x, x.shape[1]) * math.prod(cast(Upsample, self.ups[index]).scale)

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from models.vae.blocks import patchify, unpatchify
-from models.vae.stream import Stream
 
 BLOCK = (3, TEMPORAL_FACTOR, SPATIAL_FACTOR, SPATIAL_FACTOR)
 """Colours, frames, rows, columns."""
@@ -42,15 +41,15 @@ class LinearPath(nn.Module):
         self.analysis = nn.Parameter(modes / self.scale)
         self.synthesis = nn.Parameter(modes.T / self.scale)
 
-    def encode(self, video: Float[Tensor, "B 3 F H W"], stream: Stream | None = None) -> Float[Tensor, "B c f h w"]:
-        """Latents, without a bias: grey is 0."""
-        blocks = rearrange(patchify(video, TEMPORAL_FACTOR, SPATIAL_FACTOR, stream), "B D f h w -> B f h w D")
+    def encode(self, video: Float[Tensor, "B 3 F H W"], first: bool = True) -> Float[Tensor, "B c f h w"]:
+        """Latents, without a bias: grey is 0. Of a long clip's chunks the ``first`` holds frame 0."""
+        blocks = rearrange(patchify(video, TEMPORAL_FACTOR, SPATIAL_FACTOR, first), "B D f h w -> B f h w D")
         return rearrange(F.linear(blocks, self.analysis * (self.scale / GAIN)), "B f h w c -> B c f h w")
 
-    def decode(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None = None) -> Float[Tensor, "B 3 F H W"]:
+    def decode(self, latents: Float[Tensor, "B c f h w"], first: bool = True) -> Float[Tensor, "B 3 F H W"]:
         """The part of a video that its latents hold linearly."""
         blocks = F.linear(rearrange(latents, "B c f h w -> B f h w c"), self.synthesis * (self.scale * GAIN))
-        return unpatchify(rearrange(blocks, "B f h w D -> B D f h w"), TEMPORAL_FACTOR, SPATIAL_FACTOR, stream)
+        return unpatchify(rearrange(blocks, "B f h w D -> B D f h w"), TEMPORAL_FACTOR, SPATIAL_FACTOR, first)
 
 
 def cosine_modes(count: int) -> Float[Tensor, "count values"]:

@@ -1,16 +1,28 @@
-"""Encoding and decoding a clip chunk by chunk, with the same result as at once.
+"""Encoding and decoding a clip part by part, with the same result as at once.
 
-Only causal convolutions look at earlier frames, so all that a later chunk must know of the past is the last inputs of
-each of them. That is a value: ``VideoVAE.encode_chunk`` takes the ``Past`` of one chunk and gives that of the next.
+Only convolutions look at earlier frames, so all that a later part must know of the past is the last inputs of each of
+them. That is a value: ``VideoVAE.encode_chunk`` takes the ``Past`` of one chunk and gives that of the next.
+
+The same holds inside one call: without gradients a level runs its blocks over a few frames at a time (``in_pieces``),
+so that what lies between them stays small however long the clip is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+CPU_PIECE_BYTES = 2**25 - 2**12
+"""Largest activation of a piece on a CPU. Blocks of 32 MiB and more come from the kernel and go back to it each time
+(glibc's ``M_MMAP_THRESHOLD``), and clearing their pages costs five times what a norm does in them."""
+
+GPU_PIECE_BYTES = 2**29
+"""Likewise on a GPU, where a piece must only be large enough to keep it busy."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +33,48 @@ class Past:
 
 
 class Stream:
-    """One chunk's way through the network: reads the past, notes what the next chunk will need."""
+    """The way of a clip's frames through a network, from frame 0 or from where a ``Past`` ends."""
 
-    def __init__(self, past: Past | None) -> None:
-        self.first = past is None
-        """Whether the chunk begins with frame 0, which stands alone in its latent."""
-        self._before = {} if past is None else past.tails
-        self._after: dict[nn.Module, Tensor] = {}
+    def __init__(self, past: Past | None = None) -> None:
+        self._tails = {} if past is None else dict(past.tails)
 
     def past(self) -> Past:
-        """For the next chunk."""
-        return Past(self._after)
+        """What the frames seen so far mean to later ones."""
+        return Past(dict(self._tails))
 
-    def extend(self, layer: nn.Module, x: Float[Tensor, "B C F H W"], frames: int) -> Float[Tensor, "B C F2 H W"]:
-        """``x`` after the frames that ``layer`` kept, of which ``frames`` are kept for the next chunk.
+    def at_start(self, layer: nn.Module) -> bool:
+        """Whether ``layer`` is yet to see frame 0, which stands alone in its latent."""
+        return layer not in self._tails
 
-        The first chunk's past is its frame 0 again, as often as a convolution asks for.
-        """
-        joined = x if self.first else torch.cat([self._before[layer], x], dim=2)
-        if frames:
-            self._after[layer] = joined[:, :, -frames:].clone()  # a view would keep the whole activation alive
-        return joined
+    def extend(self, layer: nn.Module, x: Float[Tensor, "B C F H W"], before: int, kept: int) -> Tensor:
+        """``x`` after the ``before`` frames that precede it; its last ``kept`` frames will precede the next ``x``."""
+        x = repeat_first(x, before) if self.at_start(layer) else torch.cat([self._tails[layer], x], dim=2)
+        self._tails[layer] = x[:, :, x.shape[2] - kept :].clone()  # a view would keep the whole activation alive
+        return x
+
+
+def at_start(stream: Stream | None, layer: nn.Module) -> bool:
+    """``stream.at_start(layer)``; without a stream every call is a whole clip."""
+    return stream is None or stream.at_start(layer)
+
+
+def repeat_first(x: Float[Tensor, "B C F H W"], times: int) -> Float[Tensor, "B C F2 H W"]:
+    """``x`` with its first frame ``times`` more times before it: the past of a clip is its frame 0."""
+    return F.pad(x, (0, 0, 0, 0, times, 0), mode="replicate")
+
+
+def in_pieces(
+    run: Callable[[Tensor], Tensor], x: Float[Tensor, "B C F H W"], frame_bytes: int, step: int = 1, extra: int = 0
+) -> Tensor:
+    """``run`` over a few frames at a time, its results joined.
+
+    Args:
+        run: gives a part of the result for every part of ``x``, in order.
+        frame_bytes: largest activation on the way that one frame of ``x`` needs.
+        step: pieces are multiples of it, because a layer merges that many frames.
+        extra: the first piece has this many frames more.
+    """
+    limit = CPU_PIECE_BYTES if x.device.type == "cpu" else GPU_PIECE_BYTES
+    frames = max(1, (limit // frame_bytes - 2) // step) * step  # convolutions put two frames of the past before them
+    pieces = x.tensor_split(tuple(range(extra + frames, x.shape[2], frames)), dim=2)
+    return run(x) if len(pieces) == 1 else torch.cat([run(piece) for piece in pieces], dim=2)
