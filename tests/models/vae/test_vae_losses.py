@@ -9,8 +9,7 @@ from torchvision.models import vgg16
 
 from models.vae.discriminator import PatchDiscriminator
 from models.vae.frame_decoder import FrameDecoder
-from models.vae.losses import PerceptualLoss, frame_loss, hinge_discriminator, hinge_generator
-from models.vae.module import adversarial_terms
+from models.vae.losses import PerceptualLoss, adversarial_terms, frame_loss, hinge_discriminator, hinge_generator
 
 
 def test_hinge_terms() -> None:
