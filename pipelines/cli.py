@@ -17,7 +17,7 @@ import jsonargparse
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.strategies import DeepSpeedStrategy
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import pipelines.strategies  # noqa: F401 (makes them known by name)
@@ -111,7 +111,7 @@ class FitCLI(LightningCLI):
             else:
                 kwargs["logger"] = RunLogger.resume(checkpoint, **options) if checkpoint else RunLogger(**options)
         trainer = super().instantiate_trainer(**kwargs)
-        if not isinstance(trainer.strategy, DeepSpeedStrategy):  # which writes folders, by itself
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user chose
             trainer.strategy.checkpoint_io = WholeFiles()
         return trainer
 
