@@ -17,10 +17,14 @@ import jsonargparse
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
+import pipelines.strategies  # noqa: F401 (makes them known by name)
+from pipelines.callbacks.guard import Guard
 from pipelines.callbacks.sample_clips import SampleClips
 from pipelines.callbacks.throughput import Throughput
+from pipelines.checkpoint_files import WholeFiles
 from pipelines.tracking import RememberRun, RunLogger
 
 
@@ -43,11 +47,13 @@ class FitCLI(LightningCLI):
     """``fit``, ``validate`` and ``test`` of a model on a datamodule.
 
     Beside ``trainer``, ``model`` and ``data`` the command line has sections for what every fit has once: ``checkpoint``
-    (best and last, in one folder), ``samples`` (clips to look at) and ``mlflow`` (the run).
+    (best and last, in one folder), ``samples`` (clips to look at), ``guard`` (when a fit gives up) and ``mlflow`` (the
+    run). ``trainer.strategy`` also knows ``zero_1`` and ``zero_2``.
 
     Args:
         experiment: MLflow experiment that its runs belong to; also names the folder of its checkpoints.
         samples: callback that shows clips.
+        watched: logged quantity that tells whether a fit diverges.
         args: command line; None takes the process's.
     """
 
@@ -57,10 +63,11 @@ class FitCLI(LightningCLI):
         data: type[LightningDataModule],
         experiment: str,
         samples: type[SampleClips],
+        watched: str = "train/loss",
         description: str | None = None,
         args: list[str] | None = None,
     ) -> None:
-        self.experiment, self.samples = experiment, samples
+        self.experiment, self.samples, self.watched = experiment, samples, watched
         super().__init__(
             model,
             data,
@@ -77,6 +84,7 @@ class FitCLI(LightningCLI):
         """The sections of their own, and one seed for all."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(self.samples, "samples")
+        parser.add_lightning_class_args(Guard, "guard")
         parser.add_class_arguments(RunLogger, "mlflow", skip={"run_id"}, instantiate=False)
         parser.set_defaults(
             {
@@ -84,6 +92,7 @@ class FitCLI(LightningCLI):
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,  # last.ckpt is always the last one
+                "guard.monitor": self.watched,
                 "mlflow.experiment_name": self.experiment,
             }
         )
@@ -101,7 +110,10 @@ class FitCLI(LightningCLI):
                 kwargs["logger"] = False
             else:
                 kwargs["logger"] = RunLogger.resume(checkpoint, **options) if checkpoint else RunLogger(**options)
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user chose
+            trainer.strategy.checkpoint_io = WholeFiles()
+        return trainer
 
 
 def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = None) -> None:

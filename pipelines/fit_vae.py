@@ -16,7 +16,7 @@ from pipelines.cli import FitCLI
 
 def main(args: list[str] | None = None) -> None:
     """The command line."""
-    FitCLI(VAEModule, ClipDataModule, "vae", ReconstructClips, description=__doc__, args=args)
+    FitCLI(VAEModule, ClipDataModule, "vae", ReconstructClips, "train/l1", description=__doc__, args=args)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def parse(path: Path, monkeypatch) -> FitCLI:
-    """The command line with this config, stopped before anything is built."""
+    """The command line with this config, over the one that it is laid over, stopped before anything is built."""
     from pipelines import fit_dit, fit_vae
 
     program = {"vae": fit_vae, "dit": fit_dit}[path.parent.name]
+    below = [path.with_name("paper.yaml")] if path.stem == "stage2" else []
     parsed = []
     monkeypatch.setattr(FitCLI, "instantiate_classes", lambda cli: parsed.append(cli))
     monkeypatch.setattr(FitCLI, "_run_subcommand", lambda cli, name: None)
-    program.main(["fit", "--config", str(path)])
+    program.main(["fit", *(f"--config={config}" for config in [*below, path])])
     return parsed[0]
 
 
@@ -32,7 +33,10 @@ def test_fit_config(path, monkeypatch):
 
         with torch.device("meta"):
             network = VideoVAE(VAEConfig(**vars(options.model.vae)))
-        limits = {"tiny": (0, 1e7), "paper": (2e8, 3e8)}
+        limits = {"tiny": (0, 1e7), "small": (1.7e7, 2.4e7), "paper": (2e8, 3e8), "stage2": (2e8, 3e8)}
+        if path.stem in ("small", "paper", "stage2"):
+            assert options.model.vae.latent_channels == 16
+            assert options.data.num_frames == {"small": 17, "paper": 33, "stage2": 97}[path.stem]
     else:
         from models.isa_dit.transformer import ISADiT, ISADiTConfig
 

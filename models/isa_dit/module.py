@@ -18,6 +18,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from models import flow
 from models.batch import Conditions, LatentBatch
+from models.checkpoint import fill, part_of, read_checkpoint
+from models.ema import follow
 from models.isa_dit.transformer import ISADiT, ISADiTConfig
 
 BETAS = (0.9, 0.99)
@@ -92,7 +94,7 @@ class ISADiTModule(L.LightningModule):
         if init_from:
             content = _read(init_from, "cpu")
             require_meaning(content["isa_dit_config"], config, init_from)
-            _fill(self, content["state_dict"], init_from)
+            fill(self, content["state_dict"], init_from)
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
@@ -125,13 +127,10 @@ class ISADiTModule(L.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.keys))
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: LatentBatch, batch_idx: int) -> None:
-        """Move the averaged weights; early on the average is short, so that it does not remember the start."""
-        decay = min(self.ema_decay, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
-            for average, weight in pairs:
-                average.lerp_(weight.to(average.dtype), 1 - decay)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, then the average."""
+        super().optimizer_step(*args, **kwargs)
+        follow(self.averaged, self.network, self.ema_decay, self.global_step + 1)
 
     def validation_step(self, batch: LatentBatch, batch_idx: int) -> None:
         """Loss of the averaged weights, with the same noise in every validation."""
@@ -187,9 +186,7 @@ def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISAD
     """
     content = _read(checkpoint, device)
     network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
-    prefix = "averaged."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    _fill(network, weights, checkpoint)
+    fill(network, part_of(content, "averaged."), checkpoint)
     return network.to(device).eval().requires_grad_(False)
 
 
@@ -205,16 +202,7 @@ def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Pa
 
 
 def _read(checkpoint: str | Path, device: torch.device | str) -> dict[str, Any]:
-    if not Path(checkpoint).is_file():
-        raise ValueError(f"{checkpoint}: no such checkpoint; fit one with `python -m pipelines.fit_dit`")
-    content = torch.load(checkpoint, map_location=device, weights_only=True)
+    content = read_checkpoint(checkpoint, "pipelines.fit_dit", device)
     if "isa_dit_config" not in content:
         raise ValueError(f"{checkpoint} holds no ISA-DiT: give a checkpoint that pipelines.fit_dit wrote")
     return content
-
-
-def _fill(module: torch.nn.Module, weights: dict[str, Tensor], where: str | Path) -> None:
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{where} is of another version of this code: fit again ({error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,28 +28,35 @@ class PatchDiscriminator(nn.Module):
         if time_kernel not in (1, 3):
             raise ValueError(f"time_kernel must be 1 (frames) or 3 (videos), not {time_kernel}")
         self.frame_by_frame = time_kernel == 1
-        kernel, padding = (time_kernel, 3, 3), (time_kernel // 2, 1, 1)
-        layers: list[nn.Module] = [nn.Conv3d(3, channels[0], kernel, (1, 2, 2), padding), nn.LeakyReLU(0.2)]
+        conv: Any = nn.Conv2d if self.frame_by_frame else nn.Conv3d
+        first_stride = 2 if self.frame_by_frame else (1, 2, 2)
+        layers: list[nn.Module] = [conv(3, channels[0], 3, first_stride, 1), nn.LeakyReLU(0.2)]
         for width, next_width in pairwise(channels):
-            stride = (1 if self.frame_by_frame else 2, 2, 2)
             layers += [
-                nn.Conv3d(width, next_width, kernel, stride, padding, bias=False),
+                conv(width, next_width, 3, 2, 1, bias=False),
                 Float32GroupNorm(norm_groups, next_width),
                 nn.LeakyReLU(0.2),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv3d(channels[-1], 1, kernel, 1, padding))
+        self.layers = nn.Sequential(*layers)
+        self.to_logits = conv(channels[-1], 1, 3, 1, 1)
 
-    def forward(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "N 1 f h w"]:
-        """One logit a patch, large for real ones. ``N`` is B for videos and B·F for frames."""
+    def forward(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "N 1 *patches"]:
+        """One logit a patch, large for real ones: ``B 1 f h w`` for videos, ``B·F 1 h w`` for frames."""
         if self.frame_by_frame:  # frames go into the batch, or the norms would mix them
-            video = rearrange(video, "B C F H W -> (B F) C 1 H W")
-        return self.layers(video.contiguous(memory_format=torch.channels_last_3d)).float()
+            frames = rearrange(video, "B C F H W -> (B F) C H W")
+            features = self.layers(frames.contiguous(memory_format=torch.channels_last))
+        else:
+            features = self.layers(video.contiguous(memory_format=torch.channels_last_3d))
+        # float32: on CPUs (torch 2.13) a bfloat16 Conv3d with padding in time over two frames, which 5-frame clips are
+        # here, gives weight gradients that are garbage, not finite in an eighth of the steps
+        with torch.autocast(video.device.type, enabled=False):
+            return self.to_logits(features.float())
 
 
 class Float32GroupNorm(nn.GroupNorm):
     """GroupNorm in float32 whatever autocast says: adversarial training in bfloat16 is known to end in NaN."""
 
-    def forward(self, x: Float[Tensor, "N C F H W"]) -> Float[Tensor, "N C F H W"]:
+    def forward(self, x: Float[Tensor, "N C *pixels"]) -> Float[Tensor, "N C *pixels"]:
         """The input's type goes in and comes out."""
         with torch.autocast(x.device.type, enabled=False):
             return F.group_norm(x.float(), self.num_groups, self.weight, self.bias, self.eps).to(x.dtype)

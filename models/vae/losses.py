@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from models.timeline import group_by_latent
@@ -50,6 +51,16 @@ def hinge_generator(fake: Float[Tensor, "*patches"]) -> Float[Tensor, ""]:
 def hinge_discriminator(real: Float[Tensor, "*patches"], fake: Float[Tensor, "*patches"]) -> Float[Tensor, ""]:
     """Zero once real patches score above 1 and generated ones below −1."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+
+
+def adversarial_terms(
+    discriminator: nn.Module, video: Float[Tensor, "B 3 F H W"], reconstruction: Float[Tensor, "B 3 F H W"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The generator's and the discriminator's hinge terms, with gradients to that side alone."""
+    frozen = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+    generator_term = hinge_generator(functional_call(discriminator, frozen, (reconstruction,)))
+    real, fake = discriminator(torch.cat([video, reconstruction.detach()])).chunk(2)
+    return generator_term, hinge_discriminator(real, fake)
 
 
 class PerceptualLoss(nn.Module):

@@ -3,10 +3,13 @@
 Autoencoder and discriminators train in one backward pass of one optimizer with two parameter groups, because sharded
 strategies hold a single optimizer. The two sides stay apart: the generator's term runs a discriminator with detached
 parameters, the discriminator's term sees a detached reconstruction.
+
+A loss that is not finite is left to ``pipelines.callbacks.guard``: raising here would stop one rank, and hang others.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from dataclasses import asdict
@@ -17,12 +20,14 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from models.batch import ClipBatch
+from models.checkpoint import fill, part_of, read_checkpoint
+from models.ema import follow
 from models.vae.autoencoder import Gaussian, VAEConfig, VideoVAE
 from models.vae.discriminator import PatchDiscriminator
 from models.vae.frame_decoder import FrameDecoder
@@ -31,9 +36,8 @@ from models.vae.losses import (
     VGG16_URL,
     LossWeights,
     PerceptualLoss,
+    adversarial_terms,
     frame_loss,
-    hinge_discriminator,
-    hinge_generator,
 )
 
 log = logging.getLogger(__name__)
@@ -55,8 +59,16 @@ class VAEModule(L.LightningModule):
         discriminator_channels: widths of both discriminators.
         vgg_weights: torchvision's VGG-16, for the perceptual term; without it that term is left out.
         image_weights: a 2D autoencoder to start from, inflated: ``vae/diffusion_pytorch_model.safetensors`` of SD3.
-        init_from: a checkpoint of an earlier fit to start from: its weights, not its place in the schedule.
+        init_from: a checkpoint of an earlier fit, file or ZeRO folder, to start from: its weights, not its place in the
+            schedule. Discriminators, regulariser and average that it lacks start anew.
+        image_share: of the steps that train on pictures: they see the frames of their clips as clips of one frame
+            (Sec. 4, "joint image–video compression"). Such a step takes up to 1.4 times the memory at paper scale.
+        ema_decay: of the averaged weights that validation, samples and ``load_vae`` use; 0 for none.
+        checkpoint_activations: recompute activations in the backward pass: less memory, more time.
         seed: of the noise in the latents, together with the step.
+
+    Raises:
+        ValueError: if ``image_share`` or ``ema_decay`` is out of range, or ``init_from`` holds another autoencoder.
     """
 
     def __init__(
@@ -74,16 +86,24 @@ class VAEModule(L.LightningModule):
         vgg_weights: str | None = None,
         image_weights: str | None = None,
         init_from: str | None = None,
+        image_share: float = 0.0,
+        ema_decay: float = 0.0,
+        checkpoint_activations: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 0 <= image_share <= 1:
+            raise ValueError(f"image_share is a share of the steps, in [0, 1], not {image_share}")
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in [0, 1), 0 for no average, not {ema_decay}")
         self.vae = VideoVAE(vae)
+        setattr(self.vae, "checkpoint_activations", checkpoint_activations)  # noqa: B010 (mypy: no tensor)
         if image_weights:
             load_image_weights(self.vae, image_weights)
         self.weights = weights
         self.learning_rate, self.discriminator_learning_rate = learning_rate, discriminator_learning_rate
         self.betas, self.warmup_steps, self.gan_start_step, self.seed = betas, warmup_steps, gan_start_step, seed
-        self.l1_beta = l1_beta
+        self.l1_beta, self.image_share, self.ema_decay = l1_beta, image_share, ema_decay
         self.frame_decoder = FrameDecoder(vae.latent_channels, frame_decoder_channels) if weights.reg else None
         self.discriminators = nn.ModuleDict()
         for name, weight, time_kernel in (("gan_3d", weights.gan_3d, 3), ("gan_2d", weights.gan_2d, 1)):
@@ -92,28 +112,63 @@ class VAEModule(L.LightningModule):
         self.perceptual = PerceptualLoss(vgg_weights) if weights.perceptual and vgg_weights else None
         if weights.perceptual and not vgg_weights:
             log.warning("the perceptual term is off: give vgg_weights, the path of a download of %s", VGG16_URL)
+        self.averaged = copy.deepcopy(self.vae).requires_grad_(False) if ema_decay else None
         if init_from:
-            self.load_state_dict(torch.load(init_from, map_location="cpu", weights_only=True)["state_dict"])
+            start_from(self, init_from)
+
+    @property
+    def judged(self) -> VideoVAE:
+        """The weights that count: averaged ones where there are any."""
+        return self.vae if self.averaged is None else self.averaged
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Eq. 1–2, plus the discriminators' own objective, which shares no parameter with it."""
-        video = batch.video
+        pictures = self._draws_pictures()
+        video = rearrange(batch.video, "B C F H W -> (B F) C 1 H W") if pictures else batch.video
         posterior = self.vae.encode(video)
-        latents = posterior.sample(self._generator())
+        latents = self._sample(posterior, len(batch.keys))
         reconstruction = self.vae.decode(latents)
         terms = self._reconstruction_terms(video, posterior, latents, reconstruction)
         total = sum(getattr(self.weights, name) * term for name, term in terms.items())
-        if self.global_step >= self.gan_start_step:
+        adversarial = self.global_step >= self.gan_start_step
+        if adversarial:
             for name, discriminator in self.discriminators.items():
                 generator_term, discriminator_term = adversarial_terms(discriminator, video, reconstruction)
                 terms |= {name: generator_term, f"{name}_discriminator": discriminator_term}
                 total = total + getattr(self.weights, name) * generator_term + discriminator_term
-        else:  # data-parallel strategies want a gradient, if only 0, for every parameter
-            total = total + 0 * sum(p.sum() for p in self.discriminators.parameters())
-        check_finite(terms, self.global_step)
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
-        self.log("train/loss", total.detach(), prog_bar=True)
+        if pictures or not adversarial:  # data-parallel strategies want a gradient, if only 0, for every parameter
+            total = total + 0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
+        logged = {f"train/{name}": term.detach() for name, term in terms.items()}
+        self.log_dict(logged, batch_size=len(batch.keys), sync_dist=True)
+        self.log("train/loss", total.detach(), batch_size=len(batch.keys), sync_dist=True, prog_bar=True)
         return total
+
+    def _draws_pictures(self) -> bool:
+        """Whether this step trains on pictures: alike on all ranks, and in a resumed fit."""
+        if not self.image_share:
+            return False
+        state = np.random.SeedSequence((self.seed, self.global_step), spawn_key=(1,))  # a key that no noise has
+        return bool(np.random.default_rng(state).random() < self.image_share)
+
+    def _sample(self, posterior: Gaussian, clips: int) -> Float[Tensor, "N c f h w"]:
+        """Latents whose noise depends on (seed, step, place of the clip in the global batch) alone.
+
+        So a resumed fit draws what an unbroken one would, and any number of ranks what a single one would: rank r of R
+        holds the places r, r + R, r + 2R, … (``datamodules.stream``).
+        """
+        parts = zip(posterior.mean.chunk(clips), posterior.logvar.chunk(clips), strict=True)
+        world_size = self.trainer.world_size
+        return torch.cat(
+            [
+                Gaussian(mean, logvar).sample(self._generator(self.global_rank + index * world_size))
+                for index, (mean, logvar) in enumerate(parts)
+            ]
+        )
+
+    def _generator(self, place: int) -> torch.Generator:
+        # A CPU's generator reads 32 bits of its seed: hash the three numbers into them rather than shift them apart.
+        state = np.random.SeedSequence((self.seed, self.global_step, place)).generate_state(1)
+        return torch.Generator(self.device).manual_seed(int(state[0]))
 
     def _reconstruction_terms(
         self, video: Tensor, posterior: Gaussian, latents: Tensor, reconstruction: Tensor
@@ -127,21 +182,20 @@ class VAEModule(L.LightningModule):
             terms["reg"] = frame_loss(self.frame_decoder(latents), video)
         return terms
 
-    def _generator(self) -> torch.Generator:
-        """Noise that depends on (seed, rank, step) alone, so that a resumed run draws what an unbroken one would."""
-        # A CPU's generator reads 32 bits of its seed: hash the three numbers into them rather than shift them apart.
-        state = np.random.SeedSequence((self.seed, self.global_rank, self.global_step)).generate_state(1)
-        return torch.Generator(self.device).manual_seed(int(state[0]))
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, then the average."""
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            follow(self.averaged, self.vae, self.ema_decay, self.global_step + 1)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """PSNR over whole frames, and over the people in them."""
-        reconstruction = self.vae.decode(self.vae.encode(batch.video).mean)
-        size = batch.video.shape[0]
+        reconstruction = self.judged.decode(self.judged.encode(batch.video).mean)
         everywhere = torch.ones_like(batch.masks[:, 0])
-        people = batch.masks.any(dim=1)
-        self.log("val/psnr", psnr(reconstruction, batch.video, everywhere), batch_size=size, prog_bar=True)
-        if people.any():
-            self.log("val/psnr_people", psnr(reconstruction, batch.video, people), batch_size=size)
+        for name, where in (("val/psnr", everywhere), ("val/psnr_people", batch.masks.any(dim=1))):
+            counted = int(where.flatten(1).any(dim=1).sum())
+            value = psnr(reconstruction, batch.video, where) if counted else torch.zeros((), device=self.device)
+            self.log(name, value, batch_size=counted, sync_dist=True, prog_bar=name == "val/psnr")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam with one group for the autoencoder and one for the discriminators; warm-up, then a cosine to 0."""
@@ -170,32 +224,12 @@ class VAEModule(L.LightningModule):
         checkpoint["vae_config"] = asdict(self.vae.config)
 
 
-def adversarial_terms(
-    discriminator: nn.Module, video: Float[Tensor, "B 3 F H W"], reconstruction: Float[Tensor, "B 3 F H W"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The generator's and the discriminator's hinge terms, with gradients to that side alone."""
-    frozen = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
-    generator_term = hinge_generator(functional_call(discriminator, frozen, (reconstruction,)))
-    real, fake = discriminator(torch.cat([video, reconstruction.detach()])).chunk(2)
-    return generator_term, hinge_discriminator(real, fake)
-
-
 def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
     """Factor of the learning rate: a line up to 1, then half a cosine down to 0 at ``total_steps``."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-def check_finite(terms: dict[str, Tensor], step: int) -> None:
-    """Raise ``FloatingPointError`` naming the first term that is not a finite number."""
-    for name, term in terms.items():
-        if not torch.isfinite(term):
-            raise FloatingPointError(
-                f"loss term {name!r} is {term.item()} at step {step}: lower its learning rate or weight, "
-                f"or train in float32 (trainer.precision: 32-true)"
-            )
 
 
 def psnr(
@@ -209,17 +243,50 @@ def psnr(
 
 
 def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> VideoVAE:
-    """The autoencoder inside a checkpoint of a fit, ready for use.
+    """The autoencoder inside a checkpoint of a fit, ready for use: its averaged weights where the fit kept them.
+
+    Args:
+        checkpoint: a file, or the folder that a ZeRO-1 or ZeRO-2 fit wrote.
 
     Raises:
-        ValueError: if the file is missing or holds no autoencoder.
+        ValueError: if there is no such checkpoint, or it holds no autoencoder.
     """
-    if not Path(checkpoint).is_file():
-        raise ValueError(f"{checkpoint}: no such checkpoint; fit one with `python -m pipelines.fit_vae`")
-    content = torch.load(checkpoint, map_location=device, weights_only=True)
+    content = _read(checkpoint, device)
+    vae = VideoVAE(VAEConfig(**content["vae_config"]))
+    fill(vae, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
+    return vae.to(device).eval().requires_grad_(False)
+
+
+def start_from(module: VAEModule, checkpoint: str | Path) -> None:
+    """Give a new fit the weights of an earlier one; parts that only one of the two has are left as they are.
+
+    Raises:
+        ValueError: if the checkpoint's autoencoder, or a part that both have, is of another configuration.
+    """
+    content = _read(checkpoint, "cpu")
+    saved, ours = VAEConfig(**content["vae_config"]), module.vae.config
+    if saved != ours:
+        wrong = [name for name, value in asdict(ours).items() if value != getattr(saved, name)]
+        raise ValueError(
+            f"{checkpoint} was fitted with {', '.join(f'{name}={getattr(saved, name)}' for name in wrong)}, this fit "
+            f"has {', '.join(f'{name}={getattr(ours, name)}' for name in wrong)}: set model.vae to what it was"
+        )
+    fill(module.vae, part_of(content, "vae."), checkpoint)
+    if module.averaged is not None:
+        fill(module.averaged, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
+    optional: dict[str, nn.Module | None] = {"frame_decoder": module.frame_decoder}
+    optional |= {f"discriminators.{name}": part for name, part in module.discriminators.items()}
+    for name, part in optional.items():
+        if part is None:
+            continue
+        if weights := part_of(content, f"{name}."):
+            fill(part, weights, checkpoint)
+        else:
+            log.info("%s has no %s: it starts anew", checkpoint, name)
+
+
+def _read(checkpoint: str | Path, device: torch.device | str) -> dict[str, Any]:
+    content = read_checkpoint(checkpoint, "pipelines.fit_vae", device)
     if "vae_config" not in content:
         raise ValueError(f"{checkpoint} holds no autoencoder: give a checkpoint that pipelines.fit_vae wrote")
-    vae = VideoVAE(VAEConfig(**content["vae_config"]))
-    prefix = "vae."
-    vae.load_state_dict({k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)})
-    return vae.to(device).eval().requires_grad_(False)
+    return content

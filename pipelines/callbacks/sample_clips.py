@@ -86,7 +86,7 @@ class ReconstructClips(SampleClips):
 
     def render(self, pl_module: Any, batch: ClipBatch) -> list[Float[Tensor, "B 3 F H W"]]:
         """Decodes the posterior's mean."""
-        vae = pl_module.vae
+        vae = pl_module.judged
         return [batch.video, vae.decode(vae.encode(batch.video).mean)]
 
 

@@ -14,7 +14,7 @@ from tests.shard_factory import small_shards
 def test_reconstructions_are_the_decoded_means(tmp_path, vae_checkpoint):
     data = ClipDataModule(str(small_shards(tmp_path / "s", train=0, val=2, test=0)), 5, (32, 32), batch_size=2)
     batch, vae = next(iter(data.val_dataloader())), load_vae(vae_checkpoint)
-    truth, shown = ReconstructClips().render(SimpleNamespace(vae=vae), batch)
+    truth, shown = ReconstructClips().render(SimpleNamespace(judged=vae), batch)
     torch.testing.assert_close(truth, batch.video)
     torch.testing.assert_close(shown, vae.decode(vae.encode(batch.video).mean))
 

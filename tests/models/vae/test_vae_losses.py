@@ -9,8 +9,7 @@ from torchvision.models import vgg16
 
 from models.vae.discriminator import PatchDiscriminator
 from models.vae.frame_decoder import FrameDecoder
-from models.vae.losses import PerceptualLoss, frame_loss, hinge_discriminator, hinge_generator
-from models.vae.module import adversarial_terms
+from models.vae.losses import PerceptualLoss, adversarial_terms, frame_loss, hinge_discriminator, hinge_generator
 
 
 def test_hinge_terms() -> None:
@@ -80,6 +79,19 @@ def test_frame_discriminator_judges_frames_alone_and_the_other_does_not() -> Non
     clips = PatchDiscriminator((8, 16), 3, norm_groups=4)
     assert (clips(video) != clips(changed)).flatten(3).any(-1).all()
     assert clips(video[:, :, :1]).isfinite().all()
+
+
+@pytest.mark.parametrize("time_kernel", [1, 3])
+@pytest.mark.parametrize("num_frames", [1, 5, 9])
+def test_gradients_in_bfloat16_are_finite(time_kernel: int, num_frames: int) -> None:
+    torch.manual_seed(0)
+    for _ in range(25):
+        discriminator = PatchDiscriminator((16, 32, 64), time_kernel)
+        video = torch.rand(2, 3, num_frames, 32, 32)
+        fake = (video + 0.1).requires_grad_(True)
+        with torch.autocast("cpu", torch.bfloat16):
+            sum(adversarial_terms(discriminator, video, fake)).backward()
+        assert all(p.grad.isfinite().all() and p.grad.abs().max() < 1e3 for p in (fake, *discriminator.parameters()))
 
 
 def test_discriminator_wants_a_known_kernel() -> None:

@@ -1,7 +1,10 @@
-"""The training step under a real Trainer: it learns, resumes what it drew, and stops at NaN by name."""
+"""The training step under a real Trainer: it learns, and draws the same again."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import lightning as L
 import pytest
@@ -9,9 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from models.batch import BodyBatch, ClipBatch
-from models.vae import VAEConfig
-from models.vae.losses import LossWeights
-from models.vae.module import VAEModule, check_finite, load_vae, psnr, warmup_cosine
+from models.vae import Gaussian, VAEConfig, VideoVAE
+from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
+from models.vae.module import VAEModule, load_vae, psnr, warmup_cosine
 
 SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
@@ -102,17 +105,136 @@ def test_the_same_seed_and_step_draw_the_same_noise(tmp_path: Path) -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
+EVERYTHING = LossWeights(perceptual=0.0)
+SMALL_PARTS = {"frame_decoder_channels": (16,), "discriminator_channels": (8, 16), "warmup_steps": 1}
+
+
+def test_pictures_are_the_frames_of_the_clips_in_every_term(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VAEModule(SMALL, EVERYTHING, image_share=1.0, **SMALL_PARTS)
+    seen = []
+    monkeypatch.setattr(module.vae, "encode", lambda video: seen.append(video) or VideoVAE.encode(module.vae, video))
+    metrics = fit(module, 2, tmp_path).callback_metrics
+    pictures, clips = seen[0], clip_batch().video
+    assert pictures.shape == (10, 3, 1, 16, 16)
+    assert torch.equal(pictures[7, :, 0], clips[1, :, 2])
+    for name in ("l1", "kl", "reg", "gan_2d", "gan_3d", "gan_2d_discriminator", "gan_3d_discriminator"):
+        assert metrics[f"train/{name}"].isfinite()
+    assert metrics["val/psnr"] > 0, "validation sees clips"
+
+
+def test_the_share_of_picture_steps_is_the_same_draw_on_every_rank_and_in_every_fit() -> None:
+    draws = []
+    for rank in (0, 1):
+        module = VAEModule(SMALL, PLAIN, image_share=0.25, frame_decoder_channels=(16,), seed=3)
+        trainer = SimpleNamespace(global_rank=rank, global_step=0)
+        module._trainer = trainer  # type: ignore[assignment]
+        for step in range(400):
+            trainer.global_step = step
+            draws.append(module._draws_pictures())
+    assert draws[:400] == draws[400:]
+    assert 0.19 < sum(draws[:400]) / 400 < 0.31
+
+
+def test_noise_of_a_clip_is_that_of_its_place_in_the_global_batch() -> None:
+    module = VAEModule(SMALL, PLAIN, frame_decoder_channels=(16,))
+    posterior = Gaussian(torch.zeros(4, 16, 2, 2, 2), torch.zeros(4, 16, 2, 2, 2))
+
+    def latents(rank: int, world_size: int, rows: slice) -> torch.Tensor:
+        module._trainer = SimpleNamespace(global_rank=rank, world_size=world_size, global_step=5)  # type: ignore
+        part = Gaussian(posterior.mean[rows], posterior.logvar[rows])
+        return module._sample(part, len(part.mean))
+
+    alone = latents(0, 1, slice(None))
+    assert torch.equal(alone[0::2], latents(0, 2, slice(0, 2)))
+    assert torch.equal(alone[1::2], latents(1, 2, slice(2, 4)))
+    assert len({row.sum().item() for row in alone}) == 4
+
+
+def test_the_average_follows_the_weights_and_is_what_counts(tmp_path: Path) -> None:
+    module = VAEModule(SMALL, PLAIN, ema_decay=0.5, **SMALL_PARTS)
+    name = "decoder.conv_in.weight"
+    expected, last = module.vae.get_parameter(name).detach().clone(), []
+    step = module.optimizer_step
+
+    def recorded(*args: Any, **kwargs: Any) -> None:
+        step(*args, **kwargs)
+        last.append(module.vae.get_parameter(name).detach().clone())
+
+    module.optimizer_step = recorded  # type: ignore[method-assign]
+    trainer = fit(module, 3, tmp_path)
+    for steps, weight in enumerate(last, start=1):
+        expected.lerp_(weight, 1 - min(0.5, (1 + steps) / (10 + steps)))
+    assert module.judged is module.averaged
+    torch.testing.assert_close(module.judged.get_parameter(name), expected)
+    assert not torch.equal(expected, last[-1])
+    trainer.save_checkpoint(tmp_path / "vae.ckpt")
+    torch.testing.assert_close(load_vae(tmp_path / "vae.ckpt").get_parameter(name).data, expected)
+    assert VAEModule(SMALL, PLAIN, **SMALL_PARTS).judged.get_parameter(name).requires_grad
+
+
+@pytest.mark.parametrize("image_share", [0.0, 1.0])
+def test_the_one_backward_pass_is_two_separate_ones(image_share: float) -> None:
+    module = VAEModule(SMALL, EVERYTHING, image_share=image_share, **SMALL_PARTS)
+    module._trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0)  # type: ignore[assignment]
+    module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    batch = clip_batch()
+    module.training_step(batch, 0).backward()
+    generators = [p for part in (module.vae, module.frame_decoder) for p in part.parameters()]  # type: ignore
+    critics = list(module.discriminators.parameters())
+    both = [parameter.grad for parameter in generators + critics]
+
+    video = batch.video if not image_share else batch.video.transpose(1, 2).flatten(0, 1)[:, :, None]
+    posterior = module.vae.encode(video)
+    latents = module._sample(posterior, 2)
+    decoded = module.vae.decode(latents)
+    terms = module._reconstruction_terms(video, posterior, latents, decoded)
+    loss = sum(getattr(module.weights, name) * term for name, term in terms.items())
+    loss = loss + sum(
+        getattr(module.weights, name) * hinge_generator(critic(decoded))
+        for name, critic in module.discriminators.items()
+    )
+    alone = torch.autograd.grad(loss, generators, allow_unused=True)
+    fake = decoded.detach()
+    loss = sum(hinge_discriminator(critic(video), critic(fake)) for critic in module.discriminators.values())
+    alone += torch.autograd.grad(loss, critics)
+    for ours, theirs in zip(both, alone, strict=True):
+        torch.testing.assert_close(ours, torch.zeros_like(ours) if theirs is None else theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_second_stage_starts_from_the_first_with_or_without_its_extras(tmp_path: Path) -> None:
+    first = VAEModule(SMALL, EVERYTHING, ema_decay=0.5, **SMALL_PARTS)
+    fit(first, 2, tmp_path).save_checkpoint(tmp_path / "whole.ckpt")
+    again = VAEModule(SMALL, EVERYTHING, ema_decay=0.5, init_from=str(tmp_path / "whole.ckpt"), **SMALL_PARTS)
+    torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
+    bare = VAEModule(SMALL, PLAIN, init_from=str(tmp_path / "whole.ckpt"), **SMALL_PARTS)
+    torch.testing.assert_close(bare.vae.state_dict(), first.vae.state_dict(), rtol=0, atol=0)
+
+    fit(bare, 1, tmp_path).save_checkpoint(tmp_path / "bare.ckpt")
+    grown = VAEModule(SMALL, EVERYTHING, ema_decay=0.5, init_from=str(tmp_path / "bare.ckpt"), **SMALL_PARTS)
+    torch.testing.assert_close(grown.vae.state_dict(), bare.vae.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(grown.judged.state_dict(), bare.vae.state_dict(), rtol=0, atol=0)
+
+    with pytest.raises(ValueError, match=r"fitted with channels=\(16, 32\), this fit has channels=\(32, 32\): set"):
+        VAEModule(replace(SMALL, channels=(32, 32)), PLAIN, init_from=str(tmp_path / "bare.ckpt"))
+    with pytest.raises(ValueError, match="its PatchDiscriminator is of another configuration"):
+        VAEModule(SMALL, EVERYTHING, init_from=str(tmp_path / "whole.ckpt"), frame_decoder_channels=(16,))
+    with pytest.raises(ValueError, match=r"nowhere.ckpt: no such checkpoint; fit one with `python -m"):
+        VAEModule(SMALL, PLAIN, init_from="nowhere.ckpt")
+
+
+def test_settings_out_of_range_name_the_limit() -> None:
+    with pytest.raises(ValueError, match=r"image_share .* in \[0, 1\], not 1.5"):
+        VAEModule(SMALL, PLAIN, image_share=1.5)
+    with pytest.raises(ValueError, match=r"ema_decay must lie in \[0, 1\), 0 for no average, not 1.0"):
+        VAEModule(SMALL, PLAIN, ema_decay=1.0)
+
+
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     factors = [warmup_cosine(step, warmup_steps=4, total_steps=14) for step in range(15)]
     assert factors[:5] == [0.25, 0.5, 0.75, 1, 1]
     assert factors[9] == pytest.approx(0.5)  # half-way down the cosine
     assert factors[14] == pytest.approx(0)
     assert all(later < earlier for earlier, later in pairwise(factors[4:]))
-
-
-def test_nan_is_reported_by_name() -> None:
-    with pytest.raises(FloatingPointError, match=r"'kl' is nan at step 7"):
-        check_finite({"l1": torch.tensor(1.0), "kl": torch.tensor(float("nan"))}, step=7)
 
 
 def test_psnr_counts_only_the_pixels_asked_for() -> None:

@@ -1,0 +1,111 @@
+"""ZeRO by DeepSpeed, as ``trainer.strategy: zero_1`` or ``zero_2``.
+
+Lightning's strategy with four differences: it also runs on CPUs, so that tests run what a cluster does; under
+``bf16-mixed`` weights and optimizer stay float32 and operations run in bfloat16, as under DDP, where Lightning's casts
+weights and videos to bfloat16; a checkpoint is whole or not there; and it says what to do with a file given as one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.seed import reset_seed
+from lightning.pytorch.plugins import DeepSpeedPrecision
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
+from torch import nn
+
+from pipelines.checkpoint_files import beside, find_folder, put_folder
+
+
+class ZeRO(DeepSpeedStrategy):
+    """DeepSpeed's ZeRO with stage 1 (optimizer state spread over the ranks) or 2 (gradients too).
+
+    Args:
+        stage: 1 or 2.
+        options: of ``DeepSpeedStrategy``.
+
+    Raises:
+        ValueError: for another stage.
+    """
+
+    def __init__(self, stage: int = 2, **options: Any) -> None:
+        if stage not in (1, 2):
+            raise ValueError(f"stage is 1 or 2, not {stage}: ZeRO-3 cuts weights up, and the average of them needs all")
+        if not torch.cuda.is_available():
+            os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, which super() does
+        super().__init__(stage=stage, **options)
+
+    @property
+    def root_device(self) -> torch.device:
+        """DeepSpeed wants an index, which Lightning leaves out for CPUs."""
+        device = super().root_device
+        return torch.device("cpu", self.local_rank) if device.type == "cpu" else device
+
+    def setup_environment(self) -> None:
+        """Lightning's, less its refusal of CPUs."""
+        if self.precision_plugin.precision == "bf16-mixed":
+            self.precision_plugin = AutocastPrecision("bf16-mixed")
+        if super().root_device.type != "cpu":
+            super().setup_environment()
+            return
+        import deepspeed
+
+        # gloo does; DeepSpeed's own collectives for CPUs would first be compiled, for minutes
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        super(DDPStrategy, self).setup_environment()
+        reset_seed()
+        self.set_world_ranks()
+        self._process_group_backend = "gloo"
+        self._init_deepspeed_distributed()
+
+    def _setup_model_and_optimizer(self, model: nn.Module, *args: Any) -> Any:
+        for parameter in model.parameters():  # DeepSpeed broadcasts their bytes, so no transposed or channels-last ones
+            parameter.data = parameter.data.contiguous()
+        return super()._setup_model_and_optimizer(model, *args)
+
+    def _format_config(self) -> None:
+        super()._format_config()
+        assert isinstance(self.config, dict)
+        if isinstance(self.precision_plugin, AutocastPrecision):
+            self.config.pop("bf16", None)
+            # no "safe" modules: theirs are the gradients that would travel in bfloat16
+            self.config["torch_autocast"] = {
+                "enabled": True,
+                "dtype": "bfloat16",
+                "lower_precision_safe_modules": [],
+            }
+
+    def save_checkpoint(self, checkpoint: dict, filepath: Any, storage_options: Any = None) -> None:
+        """All ranks write into a folder that then takes the name ``filepath``."""
+        path = Path(self.broadcast(filepath))
+        partial = beside(path, "partial")
+        if self.is_global_zero:
+            shutil.rmtree(partial, ignore_errors=True)
+        self.barrier()
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        self.barrier()
+        if self.is_global_zero:
+            put_folder(partial, path)
+        self.barrier()
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Raises ``ValueError`` for a file."""
+        path = find_folder(Path(checkpoint_path))
+        if path.is_file():
+            raise ValueError(
+                f"{path} is the file of a fit without ZeRO, which cannot be resumed under it: go on with "
+                f"--trainer.strategy ddp, or start a new fit from its weights with --model.init_from {path}"
+            )
+        return super().load_checkpoint(path, weights_only)
+
+
+class AutocastPrecision(DeepSpeedPrecision):
+    """Leaves inputs as they are: autocast decides for each operation."""
+
+    def convert_input(self, data: Any) -> Any:
+        """The same."""
+        return data

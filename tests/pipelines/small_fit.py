@@ -1,0 +1,81 @@
+"""The command line of a VAE fit that takes a second: all terms on, 16-pixel clips. As a program: one rank of such fits.
+
+    python tests/pipelines/small_fit.py SHARDS ddp zero_1 …
+
+fits once for each word, into a folder of that name: a strategy, and after a dash ``resumed`` (go on from step 3 of the
+fit of that strategy), ``bf16``, or ``nan`` (spoil a step of rank 1).
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+
+CONFIG = Path(__file__).parents[2] / "configs" / "vae" / "tiny.yaml"
+STEPS = 6
+
+
+def arguments(shards: str | Path, folder: str | Path, *more: str) -> list[str]:
+    """Of ``pipelines.fit_vae``; every random choice of a fit is in it."""
+    return [
+        "fit", f"--config={CONFIG}", f"--data.shards={shards}", "--data.num_frames=5", "--data.size=[24,24]",
+        "--data.window=[16,16]", "--data.cache=false", "--trainer.accelerator=cpu", "--trainer.precision=32-true",
+        f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=3", "--trainer.log_every_n_steps=1",
+        "--trainer.enable_progress_bar=false", f"--checkpoint.dirpath={folder}", "--samples.num_clips=0",
+        "--checkpoint.filename={step}", "--checkpoint.save_top_k=-1",
+        "--model.vae.channels=[8,16]", "--model.vae.norm_groups=4", "--model.weights.gan_3d=0.05",
+        "--model.weights.gan_2d=0.05", "--model.frame_decoder_channels=[16]", "--model.discriminator_channels=[8,16]",
+        "--model.ema_decay=0.9", "--model.image_share=0.4", "--model.warmup_steps=2", *more,
+    ]  # fmt: skip
+
+
+def to_csv(folder: str | Path) -> list[str]:
+    """More arguments: log below ``folder`` instead of to MLflow."""
+    return ["--trainer.logger=lightning.pytorch.loggers.CSVLogger", f"--trainer.logger.save_dir={folder}"]
+
+
+def logged(folder: str | Path) -> dict[str, list[float]]:
+    """Each training metric, step by step."""
+    (path,) = Path(folder).rglob("metrics.csv")
+    rows = [row for row in csv.DictReader(path.open()) if row["train/loss"]]
+    names = [name for name in rows[0] if name.startswith("train/") and name != "train/clips_per_s"]
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def spoil_a_step() -> None:
+    """Make the loss of rank 1 NaN in step 2."""
+    from models.vae.module import VAEModule
+
+    healthy = VAEModule.training_step
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        loss = healthy(self, batch, batch_idx)
+        return loss * float("nan") if (self.global_step, self.global_rank) == (2, 1) else loss
+
+    VAEModule.training_step = training_step  # type: ignore[method-assign]
+
+
+def main(shards: str, fits: list[str]) -> None:
+    """One rank of two."""
+    import torch
+
+    from pipelines import fit_vae
+
+    torch.set_num_threads(1)
+    for name in fits:
+        print(name, round(time.perf_counter(), 1), flush=True)
+        strategy, *what = name.split("-")
+        if "nan" in what:
+            spoil_a_step()
+        options = [*to_csv(name), "--data.batch_size=2", "--trainer.devices=2", f"--trainer.strategy={strategy}"]
+        if "bf16" in what:
+            options.append("--trainer.precision=bf16-mixed")
+        if "resumed" in what:
+            options.append(f"--ckpt_path={strategy}/step=3.ckpt")
+        fit_vae.main(arguments(shards, name, *options))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,110 @@
+"""A fit killed in the middle and resumed is the fit that was never killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from models.checkpoint import read_checkpoint
+from pipelines import fit_vae
+from pipelines.checkpoint_files import WholeFiles
+from tests.pipelines.small_fit import arguments
+from tests.shard_factory import small_shards
+
+ROOT = Path(__file__).parents[2]
+STEPS = 24
+OPTIONS = ["--data.batch_size=2", "--data.augment.speed_probability=0.5", f"--trainer.max_steps={STEPS}"]
+
+
+def start_and_kill(shards: Path) -> None:
+    """Kill a fit in a process of its own some steps after its first checkpoint."""
+    command = [sys.executable, "-m", "pipelines.fit_vae", *arguments(shards, "killed", *OPTIONS)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with Path("killed.txt").open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 200
+        while not Path("killed/last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL, Path("killed.txt").read_text()
+    assert Path("killed/last.ckpt").exists(), Path("killed.txt").read_text()
+
+
+def history(tracking: str, folder: str) -> dict[str, dict[int, set[float]]]:
+    """All values that the run behind a folder of checkpoints logged, by metric and step."""
+    client = MlflowClient(tracking)
+    run = client.get_run(json.loads(Path(folder, "run.json").read_text())["run_id"])
+    values: dict[str, dict[int, set[float]]] = {}
+    for name in run.data.metrics:
+        for point in client.get_metric_history(run.info.run_id, name):
+            values.setdefault(name, {}).setdefault(point.step, set()).add(point.value)
+    return values
+
+
+@pytest.mark.slow
+def test_a_killed_fit_goes_on_as_if_nothing_had_happened(tmp_path, tracking):
+    shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, num_frames=9, size=(32, 32))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the process that is killed: sums in one order
+    start_and_kill(shards)
+    step = torch.load("killed/last.ckpt", weights_only=True)["global_step"]
+    assert 0 < step < STEPS
+    fit_vae.main(arguments(shards, "killed", *OPTIONS, "--ckpt_path=killed/last.ckpt"))
+    fit_vae.main(arguments(shards, "whole", *OPTIONS))
+    torch.set_num_threads(threads)
+
+    killed, whole = history(tracking, "killed"), history(tracking, "whole")
+    assert {"train/l1", "train/gan_3d_discriminator", "train/reg", "train/grad_norm", "val/psnr"} <= whole.keys()
+    assert sorted(whole["train/loss"]) == list(range(STEPS))
+    for name in whole.keys() - {"train/clips_per_s"}:
+        assert killed[name] == whole[name], name  # exactly; also in the steps that were made twice
+
+    ours, theirs = (read_checkpoint(f"{folder}/last.ckpt", "") for folder in ("killed", "whole"))
+    assert any(name.startswith("averaged.") for name in theirs["state_dict"])
+    torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=0, atol=0)
+    moments, expected = (content["optimizer_states"][0]["state"] for content in (ours, theirs))
+    torch.testing.assert_close(moments, expected, rtol=0, atol=0)
+    assert ours["lr_schedulers"] == theirs["lr_schedulers"]
+    position = [content["loops"]["fit_loop"]["state_dict"]["combined_loader"] for content in (ours, theirs)]
+    assert position[0] == position[1]
+
+
+def test_a_checkpoint_that_is_cut_short_does_not_replace_the_last(tmp_path, monkeypatch):
+    files = WholeFiles()
+    files.save_checkpoint({"step": torch.tensor(1)}, tmp_path / "last.ckpt")
+
+    def cut_short(content, file):
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            files.save_checkpoint({"step": torch.tensor(2)}, tmp_path / "last.ckpt")
+    assert files.load_checkpoint(tmp_path / "last.ckpt")["step"] == 1
+    files.save_checkpoint({"step": torch.tensor(3)}, tmp_path / "last.ckpt")
+    assert files.load_checkpoint(tmp_path / "last.ckpt")["step"] == 3
+    assert [path.name for path in tmp_path.iterdir() if "last" in path.name] == ["last.ckpt"]
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_file_says_what_to_do(tmp_path):
+    (tmp_path / "last.ckpt").mkdir()
+    with pytest.raises(ValueError, match=r"folder of a ZeRO fit: remove it, or choose another checkpoint.dirpath"):
+        WholeFiles().save_checkpoint({}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"--trainer.strategy zero_1 or zero_2.*or start a new fit.*--model.init_from"):
+        WholeFiles().load_checkpoint(tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"a folder without checkpoint/mp_rank_00_model_states.pt"):
+        read_checkpoint(tmp_path / "last.ckpt", "pipelines.fit_vae")
+    (tmp_path / "last.ckpt" / "checkpoint").mkdir()
+    (tmp_path / "last.ckpt" / "checkpoint" / "zero_pp_rank_0_mp_rank_00_model_states.pt").touch()
+    with pytest.raises(ValueError, match=r"is of a ZeRO-3 fit.*fit under zero_1 or zero_2"):
+        read_checkpoint(tmp_path / "last.ckpt", "pipelines.fit_vae")
