@@ -7,6 +7,7 @@ Shape legend: ``B`` batch, ``F`` frames (1 + T), ``f`` latents (1 + t), ``H W`` 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -190,6 +191,20 @@ class VideoVAE(nn.Module):
         if self.linear_path is not None:
             video = video + self.linear_path.decode(latents, first).float()
         return video
+
+    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Gaussian]:
+        """``encode_chunk`` over the chunks ``B 3 F H W`` of a video: memory depends on the largest, not on the length."""
+        past: Past | None = None
+        for chunk in chunks:
+            posterior, past = self.encode_chunk(chunk, past)
+            yield posterior
+
+    def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """``decode_chunk`` over chunks ``B c f h w`` of latents: the frames of each, ``B 3 F H W``."""
+        past: Past | None = None
+        for chunk in chunks:
+            video, past = self.decode_chunk(chunk, past)
+            yield video
 
     @staticmethod
     def _whole() -> Stream | None:

@@ -97,7 +97,7 @@ class VAEModule(L.LightningModule):
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay must lie in [0, 1), 0 for no average, not {ema_decay}")
         self.vae = VideoVAE(vae)
-        setattr(self.vae, "checkpoint_activations", checkpoint_activations)  # noqa: B010 (mypy: no tensor)
+        self.vae.checkpoint_activations = checkpoint_activations
         if image_weights:
             load_image_weights(self.vae, image_weights)
         self.weights = weights
