@@ -19,7 +19,8 @@ from pipelines.cli import run
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; text-align: right }
-th:first-child, td:first-child, .settings td { text-align: left } tr:nth-child(even) { background: #f4f4f4 }
+th:first-child, td:first-child, .settings td, .settings th { text-align: left }
+tr:nth-child(even) { background: #f4f4f4 }
 figure { display: inline-block; margin: .5rem } video { width: 26rem; max-width: 100%; image-rendering: pixelated }
 img { max-width: 100% } small { color: #777 } .wide { overflow-x: auto }
 """
@@ -41,7 +42,7 @@ FACTS = {
     "compression": ("values in / values in latents", "{:.1f}"),
     "spatio_temporal": ("pixels a latent, f_t · f_s²", "{:d}"),
     "channels": ("channels c", "{:d}"),
-    "parameters": ("parameters (M)", "{:.1f}"),
+    "parameters": ("parameters (M)", "{:.2f}"),
 }
 LATENTS = {
     "wasserstein": ("latents: W1 from N(0, 1) ↓", "{:.3f}"),
@@ -79,7 +80,9 @@ def write_report(folder: str) -> Path:
     page = [
         f"<!doctype html><meta charset=utf-8><title>{html.escape(source.name)}</title><style>{STYLE}</style>",
         f"<h1>Evaluation: {html.escape(source.name)}</h1>",
+        "<div class=settings>",
         _table(["setting", "value"], [[name, value] for name, value in results["settings"].items()]),
+        "</div>",
         "<h2>Measures</h2>",
         _table(*comparison(results)),
         *(f"<p><small>{html.escape(remark)}</small></p>" for remark in remarks(results)),
