@@ -28,6 +28,7 @@ from models.body import load_body
 from pipelines import cache_latents, evaluate, fit_dit, fit_vae, generate, prepare, synthesize
 from pipelines.cli import run
 from pipelines.panels import contact_sheet
+from pipelines.scoring import bootstrap
 from preprocessing.manifest import ManifestRow, read_manifest
 from preprocessing.sample import Sample, decode
 from preprocessing.synthetic.render.bodies import render_bodies
@@ -138,7 +139,7 @@ def synthetic(
         "silhouette_iou_shuffled": _mean(scores / "generated_shuffled", "silhouette_iou"),
     }
     own, other = (_by_clip(scores / name, "silhouette_iou") for name in ("generated", "generated_shuffled"))
-    margin = evaluate.bootstrap([own[key] - other[key] for key in own])
+    margin = bootstrap([own[key] - other[key] for key in own])
     metrics |= {"silhouette_iou_margin_low": margin["low"], "silhouette_iou_margin_high": margin["high"]}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     _print_summary(folder, metrics)

@@ -1,154 +1,113 @@
 """Score reconstructed or generated clips against the truth.
 
     python -m pipelines.evaluate vae --vae outputs/vae/last.ckpt --shards data/shards --out outputs/evaluate/vae
+    python -m pipelines.evaluate vae --vae '{"ours": "a.ckpt", "w/o reg": "b.ckpt"}' \\
+        --peers '["THUDM/CogVideoX-5b#vae", "cosmos"]' --shards data/shards --out outputs/evaluate/table1
     python -m pipelines.evaluate clips --generated outputs/generated --truth data/shards --out outputs/evaluate/dit
 
-Each writes ``metrics.json`` (means with bootstrap intervals), ``clips.csv`` (one row a clip), side-by-side clips and
-``report.html`` into ``--out``, and logs all of it to the MLflow experiment ``evaluate``.
+Each writes ``metrics.json`` (means with bootstrap intervals), ``clips.csv`` (one row a clip and network), side-by-side
+clips, strips of frames, plots and ``report.html`` into ``--out``, and logs all of it to the MLflow experiment
+``evaluate``. docs/vae_evaluation.md says what every figure means.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from datamodules.clips import ClipDataset, to_frames, to_pixels
+from datamodules.clips import ClipDataset, to_pixels
 from datamodules.shards import Shards
 from datamodules.surface import Surface
 from models.batch import ClipBatch
-from models.vae.module import load_vae
+from models.timeline import SPATIAL_FACTOR, check_num_frames
 from pipelines.cli import run
-from pipelines.metrics.image import psnr, ssim
-from pipelines.metrics.silhouette import silhouette_iou
-from pipelines.panels import side_by_side
-from pipelines.report import write_report
-from pipelines.tracking import log_result
-from preprocessing.video import decode_frames, probe, write_video
-
-Scores = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One clip as it is and as a network made it."""
-
-    truth: ClipBatch
-    """A batch of one."""
-    video: Float[Tensor, "1 3 F H W"]
-    background: Float[Tensor, "1 3 F H W"] | None = None
-    """The clean background as the network knew it: through its autoencoder, which blurs. By default the true one."""
-
-
-def score(pair: Pair) -> Scores:
-    """All measures of a clip that its truth allows."""
-    truth, video = pair.truth, pair.video
-    scores = {"psnr": psnr(video, truth.video), "ssim": ssim(video, truth.video)}
-    if bool(truth.has_background):
-        behind = truth.background if pair.background is None else pair.background
-        scores["silhouette_iou"] = silhouette_iou(video, behind, truth.masks)
-        scores["silhouette_iou_of_truth"] = silhouette_iou(truth.video, truth.background, truth.masks)
-    return {name: float(value) for name, value in scores.items()}
-
-
-def bootstrap(values: list[float], rounds: int = 2000, seed: int = 0) -> Scores:
-    """Mean over clips and its 95 % percentile interval under resampling of clips."""
-    array = np.asarray(values)
-    means = np.random.default_rng(seed).choice(array, (rounds, len(array))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return {"mean": float(array.mean()), "low": float(low), "high": float(high), "clips": len(values)}
-
-
-def evaluate(pairs: Iterator[Pair], total: int, out: str, samples: int, settings: dict[str, str]) -> dict[str, Scores]:
-    """Score every pair, then write and log the tables, the first ``samples`` clips and the report."""
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, Scores] = {}
-    for pair in tqdm(pairs, total=total, desc="evaluating", unit="clip"):
-        key = pair.truth.keys[0]
-        rows[key] = score(pair)
-        if len(rows) <= samples:
-            both = [to_frames(pair.truth.video[0]), to_frames(pair.video[0])]
-            write_video(folder / "clips" / f"{key}.mp4", side_by_side(both), float(pair.truth.fps))
-    names = sorted({name for scores in rows.values() for name in scores})
-    summary = {name: bootstrap([scores[name] for scores in rows.values() if name in scores]) for name in names}
-    (folder / "metrics.json").write_text(json.dumps({"settings": settings, "metrics": summary}, indent=2) + "\n")
-    with (folder / "clips.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, ["key", *names])
-        table.writeheader()
-        table.writerows({"key": key, **scores} for key, scores in rows.items())
-    report = write_report(str(folder))
-    for name, values in summary.items():
-        print(f"{name:24} {values['mean']:8.3f}  [{values['low']:.3f}, {values['high']:.3f}]  {values['clips']} clips")
-    print(f"report: {report}")
-    _log(folder, summary, settings)
-    return summary
-
-
-def _log(folder: Path, summary: dict[str, Scores], settings: dict[str, str]) -> None:
-    means = {name: values["mean"] for name, values in summary.items()}
-    tables = [folder / name for name in ("metrics.json", "clips.csv", "report.html")]
-    log_result(
-        "evaluate", folder.name, settings, means, {"": tables, "clips": sorted((folder / "clips").glob("*.mp4"))}
-    )
+from pipelines.metrics.last_frame_bias import error_by_frame, error_by_place, information_by_place, last_frame_share
+from pipelines.metrics.latent_statistics import LatentStatistics
+from pipelines.networks import Network, Reconstruction, Sources, load_networks
+from pipelines.results import Gallery, NetworkResult, write_results
+from pipelines.scoring import Judges, Pair, Scores, Tally
+from preprocessing.video import decode_frames, probe
 
 
 def evaluate_vae(
-    vae: str,
     shards: str | list[str],
     out: str,
+    vae: Sources | None = None,
+    peers: Sources | None = None,
+    lpips_weights: str | None = None,
+    fvd_network: str | None = None,
     split: str = "test",
     num_frames: int = 17,
     size: tuple[int, int] = (64, 64),
     max_people: int = 8,
     samples: int = 8,
+    probe_clips: int = 16,
     device: str | None = None,
 ) -> None:
-    """Score the reconstructions of an autoencoder (the posterior's mean, decoded).
+    """Compare autoencoders by their reconstructions (the posterior's mean, decoded) and latents of the same clips.
 
     Args:
-        vae: checkpoint of a VAE fit.
         shards: one shard folder, or several.
         out: folder for the results.
+        vae: checkpoint of a VAE fit, a list of them, or a dictionary {name: checkpoint}.
+        peers: autoencoders of diffusers: a folder, a hub id such as THUDM/CogVideoX-5b#vae, a list or a dictionary.
+        lpips_weights: torchvision's VGG-16 or AlexNet with ImageNet weights (.pth); without it there is no LPIPS.
+        fvd_network: i3d_torchscript.pt; without it there is no FVD. A TorchScript file is a program that this one runs:
+            give none that you do not trust.
         split: train, val or test.
-        num_frames: of each clip, from its first on.
-        size: height and width in pixels.
+        num_frames: of each clip, from its first on: 1 + a multiple of 4.
+        size: height and width in pixels, multiples of 8.
         max_people: most people in a clip.
-        samples: clips to keep.
+        samples: clips to show.
+        probe_clips: clips on which the share of each frame in its latent is measured, which takes 1 + 4 encodings.
         device: by default a GPU where there is one.
+
+    Raises:
+        ValueError: if there is no network or no clip, names collide, or a file, length or size does not fit.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    network = load_vae(vae, where)
+    check_num_frames(num_frames)
+    if any(side <= 0 or side % SPATIAL_FACTOR for side in size):
+        raise ValueError(f"size is (H, W) in multiples of {SPATIAL_FACTOR} pixels, not {tuple(size)}")
+    where = _device(device)
     truths = ClipDataset(Shards(shards, split), num_frames, size, Surface(0, "open", max_people))
-
-    @torch.inference_mode()
-    def through(video: Float[Tensor, "1 3 F H W"]) -> Float[Tensor, "1 3 F H W"]:
-        return network.decode(network.encode(video.to(where)).mean).cpu()
-
-    def pairs() -> Iterator[Pair]:
-        for truth in DataLoader(truths, batch_size=None):
-            yield Pair(truth, through(truth.video), through(truth.background) if truth.has_background else None)
-
-    settings = {"program": "vae", "vae": vae, "shards": str(shards), "split": split, "size": str(tuple(size))}
-    evaluate(pairs(), len(truths), out, samples, settings)
+    judges = Judges(lpips_weights, fvd_network, where)
+    networks = load_networks(vae, peers)
+    gallery, results = Gallery(samples), {}
+    with tqdm(total=len(networks) * len(truths), unit="clip") as bar:
+        for network in networks:
+            bar.set_description(network.name)
+            network.vae.to(where)
+            results[network.name] = _measure(network, truths, judges, gallery, probe_clips, where, bar)
+            network.vae.to("cpu")
+    settings = {
+        "program": "vae",
+        "vae": vae,
+        "peers": peers,
+        "shards": shards,
+        "split": split,
+        "num_frames": num_frames,
+        "size": tuple(size),
+        "clips": len(truths),
+        "device": where,
+        "threads": torch.get_num_threads(),
+    }
+    write_results(out, {k: str(v) for k, v in settings.items() if v is not None}, results, gallery, judges)
 
 
 def evaluate_clips(
     generated: str,
     truth: str | list[str],
     out: str,
+    lpips_weights: str | None = None,
+    fvd_network: str | None = None,
     split: str = "test",
     max_people: int = 8,
     samples: int = 8,
+    device: str | None = None,
 ) -> None:
     """Score generated clips against the clips of the same keys.
 
@@ -156,9 +115,13 @@ def evaluate_clips(
         generated: folder of {key}.mp4 and, in backgrounds/, the clean background of each as the network knew it.
         truth: one shard folder, or several.
         out: folder for the results.
+        lpips_weights: torchvision's VGG-16 or AlexNet with ImageNet weights (.pth); without it there is no LPIPS.
+        fvd_network: i3d_torchscript.pt; without it there is no FVD. A TorchScript file is a program that this one runs:
+            give none that you do not trust.
         split: that the keys are from: train, val or test.
         max_people: most people in a clip.
-        samples: clips to keep.
+        samples: clips to show.
+        device: by default a GPU where there is one.
 
     Raises:
         ValueError: if there are no clips, or one has no truth.
@@ -170,18 +133,79 @@ def evaluate_clips(
     index = {row.key: i for i, row in enumerate(shards.rows)}
     if unknown := [path.stem for path in paths if path.stem not in index]:
         raise ValueError(f"{len(unknown)} of {len(paths)} clips are not in split {split!r} of {truth}: {unknown[0]}, …")
-
-    def pairs() -> Iterator[Pair]:
-        for path in paths:
-            info = probe(path)
-            frames = decode_frames(path.read_bytes())
-            dataset = ClipDataset(shards, len(frames), (info.height, info.width), Surface(0, "open", max_people))
-            behind = path.parent / "backgrounds" / path.name
-            background = to_pixels(decode_frames(behind.read_bytes())) if behind.is_file() else None
-            yield Pair(dataset[index[path.stem]], to_pixels(frames), background)
-
+    where, name = _device(device), Path(generated).resolve().name
+    judges, gallery = Judges(lpips_weights, fvd_network, where), Gallery(samples)
+    tally = Tally(judges)
+    for path in tqdm(paths, desc="evaluating", unit="clip"):
+        info, frames = probe(path), decode_frames(path.read_bytes())
+        dataset = ClipDataset(shards, len(frames), (info.height, info.width), Surface(0, "open", max_people))
+        behind = path.parent / "backgrounds" / path.name
+        background = to_pixels(decode_frames(behind.read_bytes())).to(where) if behind.is_file() else None
+        pair = Pair(dataset[index[path.stem]].to(where), to_pixels(frames).to(where), background)
+        tally.add(pair)
+        gallery.add(pair, name)
     settings = {"program": "clips", "generated": generated, "truth": str(truth), "split": split}
-    evaluate(pairs(), len(paths), out, samples, settings)
+    write_results(out, settings, {name: NetworkResult(tally.rows, tally.summary())}, gallery, judges)
+
+
+def _measure(
+    network: Network,
+    truths: ClipDataset,
+    judges: Judges,
+    gallery: Gallery,
+    probe_clips: int,
+    device: torch.device,
+    bar: tqdm,
+) -> NetworkResult:
+    """One network over all clips."""
+    tally, statistics = Tally(judges), LatentStatistics()
+    network(truths[0].video.to(device))  # the first call chooses algorithms and allocates: not to be timed
+    for truth in _batches(truths, device):
+        made = network(truth.video)
+        background = network(truth.background).video if truth.has_background else None
+        pair = Pair(truth, made.video, background)
+        tally.add(pair, **_clip_figures(network, truth, made))
+        statistics.update(made.posterior.mean, made.posterior.logvar)
+        gallery.add(pair, network.name)
+        bar.update()
+    facts = network.facts(truth.video, made.posterior)
+    for index in range(min(probe_clips, len(truths))):
+        truth = truths[index].to(device)
+        tally.rows[truth.keys[0]] |= _shares(network, truth, statistics, index)
+    return NetworkResult(tally.rows, tally.summary(), facts, statistics.result())
+
+
+def _batches(truths: ClipDataset, device: torch.device) -> Iterator[ClipBatch]:
+    for truth in DataLoader(truths, batch_size=None):
+        yield truth.to(device)
+
+
+def _clip_figures(network: Network, truth: ClipBatch, made: Reconstruction) -> Scores:
+    """Seconds a million pixels of a frame (Mpf), and the error at each place of a latent."""
+    frames, height, width = truth.video.shape[2:]
+    million = frames * height * width / 1e6
+    figures = {"encode_s_per_mpf": made.encode_s / million, "decode_s_per_mpf": made.decode_s / million}
+    if 2 <= network.temporal_factor < frames:
+        figures["error_frame_0"] = float(error_by_frame(truth.video, made.video)[0])
+        errors = error_by_place(truth.video, made.video, network.temporal_factor).tolist()
+        figures |= {f"error_place_{place}": error for place, error in enumerate(errors, start=1)}
+    return figures
+
+
+@torch.inference_mode()
+def _shares(network: Network, truth: ClipBatch, statistics: LatentStatistics, seed: int) -> Scores:
+    """The share of each frame of a window in its latent; two windows, so that there is a past."""
+    factor = network.temporal_factor
+    clip = truth.video[:, :, : 1 + 2 * factor]
+    if not 2 <= factor < clip.shape[2]:
+        return {}
+    shares = information_by_place(network.vae.encode, clip, factor, statistics.spread(), seed=seed)
+    by_place = {f"share_place_{place}": share for place, share in enumerate(shares.tolist(), start=1)}
+    return {**by_place, "last_frame_share": last_frame_share(shares)}
+
+
+def _device(name: str | None) -> torch.device:
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 if __name__ == "__main__":

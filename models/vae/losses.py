@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from torchmetrics.functional.image.lpips import _LPIPS
 from models.timeline import group_by_latent
 
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
+ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ def adversarial_terms(
 
 
 class PerceptualLoss(nn.Module):
-    """L_p: LPIPS (VGG-16) averaged over frames.
+    """L_p: LPIPS averaged over frames.
 
     Args:
-        weights: ImageNet weights of torchvision's VGG-16 (``vgg16-397923af.pth``); the linear layers on top come with
-            torchmetrics.
+        weights: ImageNet weights of torchvision's VGG-16 (``vgg16-397923af.pth``), which Eq. 1 means, or of its AlexNet
+            (``alexnet-owt-7be5be79.pth``): the file says which. The linear layers on top come with torchmetrics.
+
+    Attributes:
+        backbone: ``vgg`` or ``alex``. Figures of the two do not compare.
 
     Raises:
         ValueError: if the file is not there or holds another network.
@@ -78,13 +83,12 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         if not Path(weights).is_file():
             raise ValueError(f"no VGG-16 weights at {weights}: download them from {VGG16_URL}")
-        self.net = _LPIPS(pretrained=True, net="vgg", pnet_rand=True)  # pnet_rand: it must not download its backbone
-        own = {f"features.{key.split('.', 1)[1]}": value for key, value in self.net.net.state_dict().items()}
         given = torch.load(weights, map_location="cpu", weights_only=True)
-        if missing := own.keys() - given.keys():
-            raise ValueError(f"{weights} is no VGG-16 of torchvision: it lacks {sorted(missing)[0]}; see {VGG16_URL}")
-        for key, value in own.items():
-            value.copy_(given[key])
+        self.backbone: Literal["vgg", "alex"] = _backbone_of(given, weights)
+        # pnet_rand: it must not download its backbone
+        self.net = _LPIPS(pretrained=True, net=self.backbone, pnet_rand=True)
+        for key, value in self.net.net.state_dict().items():
+            value.copy_(given[f"features.{key.split('.', 1)[1]}"])  # "slice1.0.weight" of "features.0.weight"
         self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> PerceptualLoss:
@@ -95,3 +99,13 @@ class PerceptualLoss(nn.Module):
         """LPIPS of videos in [-1, 1], averaged over their frames."""
         frames = (rearrange(x, "B C F H W -> (B F) C H W") for x in (video, target))
         return self.net(*frames).mean()
+
+
+def _backbone_of(given: dict[str, Tensor], weights: str | Path) -> Literal["vgg", "alex"]:
+    """Which network a file holds, by its first and last convolutions; raises ``ValueError`` for any other."""
+    shapes = {key: tuple(value.shape) for key, value in given.items() if isinstance(value, Tensor)}
+    if shapes.get("features.0.weight") == (64, 3, 3, 3) and shapes.get("features.28.weight") == (512, 512, 3, 3):
+        return "vgg"
+    if shapes.get("features.0.weight") == (64, 3, 11, 11) and shapes.get("features.10.weight") == (256, 256, 3, 3):
+        return "alex"
+    raise ValueError(f"{weights} is no VGG-16 of torchvision, nor its AlexNet: see {VGG16_URL} and {ALEXNET_URL}")

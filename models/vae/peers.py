@@ -131,7 +131,9 @@ def load_peer(source: str) -> PeerVAE:
     if cls not in known:
         raise ValueError(f"{source} holds a {cls}, which is none of {', '.join(known)}")
     options = {"subfolder": subfolder} if subfolder else {}
-    network = getattr(diffusers, cls).from_pretrained(repository, use_safetensors=True, **options)
+    network = getattr(diffusers, cls).from_pretrained(
+        repository, use_safetensors=True, low_cpu_mem_usage=False, **options
+    )
     return PeerVAE(network, known[cls]).eval().requires_grad_(False)
 
 

@@ -1,14 +1,17 @@
-"""PSNR and SSIM of videos: taken frame by frame and averaged over the frames of a clip.
+"""PSNR, SSIM and LPIPS of videos: taken frame by frame and averaged over the frames of a clip.
 
 Videos are ``B 3 F H W`` in [-1, 1]; what lies outside is clipped first, as it is when a video is written.
 """
 
 from __future__ import annotations
 
+import torch
 from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from models.vae.losses import PerceptualLoss
 
 DATA_RANGE = 2.0
 MAX_PSNR_DB = 100.0
@@ -28,6 +31,21 @@ def ssim(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) 
     frames = structural_similarity_index_measure(*_frames(video, target), data_range=DATA_RANGE, reduction="none")
     assert isinstance(frames, Tensor)
     return reduce(frames, "(B F) -> B", "mean", B=video.shape[0])
+
+
+def lpips(
+    video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"], network: PerceptualLoss
+) -> Float[Tensor, " B"]:
+    """Learned perceptual distance (Zhang et al. 2018, version 0.1), mean over frames.
+
+    One frame at a time: features of VGG-16 take 25 times the room of their picture.
+    """
+    values = [
+        network(clip[None, :, frame : frame + 1], true[None, :, frame : frame + 1])
+        for clip, true in zip(video.float().clamp(-1, 1), target.float().clamp(-1, 1), strict=True)
+        for frame in range(video.shape[2])
+    ]
+    return reduce(torch.stack(values), "(B F) -> B", "mean", B=video.shape[0])
 
 
 def _frames(video: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,25 @@
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from models.vae.autoencoder import VAEConfig
 from models.vae.losses import LossWeights
 from models.vae.module import VAEModule
+
+
+class SmallI3D(nn.Module):
+    """What StyleGAN-V's file can be asked, in a few numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, 12, 3, 4)
+
+    def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
+        if rescale or resize or not return_features:
+            raise RuntimeError("not what FVD asks for")
+        return torch.relu(self.conv(x)).mean(dim=[2, 3, 4])
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +48,12 @@ def vae_checkpoint(tmp_path_factory):
     module.on_save_checkpoint(checkpoint)
     path = tmp_path_factory.mktemp("vae") / "last.ckpt"
     torch.save(checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_i3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("i3d") / "i3d_torchscript.pt"
+    torch.jit.script(SmallI3D()).save(str(path))
     return path
