@@ -193,7 +193,7 @@ class VideoVAE(nn.Module):
         return video
 
     def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Gaussian]:
-        """``encode_chunk`` over the chunks ``B 3 F H W`` of a video: memory depends on the largest, not on the length."""
+        """``encode_chunk`` over the chunks ``B 3 F H W`` of a video; memory does not grow with its length."""
         past: Past | None = None
         for chunk in chunks:
             posterior, past = self.encode_chunk(chunk, past)
