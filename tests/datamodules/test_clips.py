@@ -1,3 +1,6 @@
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ import torch
 from datamodules.augment import Augment
 from datamodules.clips import ClipDataModule, to_frames, to_pixels
 from models.body import SurfacePoints, load_body
+from models.geometry import project
 from tests.shard_factory import make_sample, small_shards, write_shards
 
 
@@ -85,9 +89,6 @@ def test_speed_shows_in_the_frames_and_in_the_frame_rate(tmp_path):
 
 def test_surface_points_follow_the_bodies(tmp_path, monkeypatch):
     """With a body of one rigid triangle the points are its corners, moved by translation alone."""
-    import sys
-    import types
-
     corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
     class Points:
@@ -112,6 +113,38 @@ def test_surface_points_follow_the_bodies(tmp_path, monkeypatch):
     expected = corners + torch.from_numpy(sample.bodies.translation)[:, :, None]
     torch.testing.assert_close(body.points[0, :2], expected)
     torch.testing.assert_close(body.rest_points[0, :2], corners.expand(2, 3, 3))
+
+
+def test_masks_cameras_and_points_stay_together_through_motion_and_speed(tmp_path, monkeypatch):
+    """The moved cameras see a person's translation, its surface's only point, at the middle of the moved mask."""
+
+    class Points:
+        def __init__(self, body, count):
+            pass
+
+        def __call__(self, betas, pose, translation, expression):
+            return translation[..., None, :]
+
+        def rest(self, betas):
+            return torch.zeros(*betas.shape[:-1], 1, 3)
+
+    monkeypatch.setitem(sys.modules, "models.body", types.SimpleNamespace(SurfacePoints=Points, load_body=str))
+    folder = str(small_shards(tmp_path / "s", train=3, num_frames=17))
+    both = Augment(motion_probability=1.0, speed_probability=1.0)
+    data = ClipDataModule(folder, 5, (48, 64), 6, num_points=1, body="point", window=(40, 40), augment=both)
+    batch, compared = next(iter(data.train_dataloader())), 0
+    assert batch.fps.unique().numel() > 3
+    for clip in range(6):
+        body = batch.body
+        seen = project(body.points[clip, 0], body.intrinsics[clip], body.world_to_camera[clip])[0][:, 0]
+        for mask, (px, py) in zip(batch.masks[clip, 0], seen.tolist(), strict=True):
+            radius = 6 * float(body.intrinsics[clip, 0, 0, 0]) / 60
+            if radius < min(px, py) and max(px, py) < 40 - radius:
+                y, x = mask.nonzero(as_tuple=True)
+                assert abs(x.float().mean() + 0.5 - px) < 0.7
+                assert abs(y.float().mean() + 0.5 - py) < 0.7
+                compared += 1
+    assert compared >= 10
 
 
 def test_mistakes_name_the_value_the_limit_and_the_fix(tmp_path):
