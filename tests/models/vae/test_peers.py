@@ -54,7 +54,7 @@ def test_what_is_no_peer_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
     with pytest.raises(ValueError, match="UNet2DModel, which is none of AutoencoderKLCogVideoX"):
         load_peer(str(tmp_path))
-    with pytest.raises(ValueError, match="does not exist, and .* cannot be had from the hub"):
+    with pytest.raises(ValueError, match=r"does not exist, and .* cannot be had from the hub"):
         load_peer(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="no peer 'sora': choose one of cogvideox"):
         new_peer("sora")
