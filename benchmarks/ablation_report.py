@@ -118,7 +118,7 @@ def _bars(axis: plt.Axes, given: dict[str, list[dict[str, float]]]) -> None:
 
 def track(rows: Rows, setup: Setup, out: Path) -> None:
     """One run of the experiment ``vae-ablation``: means as metrics, page, picture and cells as files."""
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name, results in rows.items():
         given = [figures(result) for result in results]
         metrics |= {f"{name.replace(' ', '_')}/{key}": float(np.mean([r[key] for r in given])) for key in given[0]}

@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ def _save(path: Path, results: dict[str, Result]) -> None:
     """In one piece: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_file = path.with_suffix(".partial")
-    partial_file.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    partial_file.write_text(json.dumps(results, indent=2) + "\n")
     partial_file.replace(path)
 
 
@@ -119,6 +118,3 @@ def _brief(result: Result) -> str:
     return ", ".join(f"{key} {value:.4g}" for key, value in result.items() if isinstance(value, int | float)) or str(
         result.get("error", "done")
     )
-
-
-__all__ = ["Cells", "Result", "fingerprint", "load", "mean_spread", "partial", "run_cells"]

@@ -22,13 +22,15 @@ from models.vae.peers import PEERS, PeerVAE, new_peer
 
 PARAMETERS = 2_050_000
 
+Autoencoder = VideoVAE | PeerVAE
+
 
 @dataclass(frozen=True)
 class Entrant:
     """One row of the comparison."""
 
     title: str
-    make: Callable[[], nn.Module]
+    make: Callable[[], Autoencoder]
     values_per_latent: float
     """Colour values of a long video for each number of its latents: the compression."""
     regularised: bool = False
@@ -106,7 +108,7 @@ ENTRANTS: dict[str, Entrant] = {
 """Short name → network. ``sd3`` is the image autoencoder frame by frame: a quarter of the compression."""
 
 
-def build(name: str, seed: int) -> nn.Module:
+def build(name: str, seed: int) -> Autoencoder:
     """An entrant with random weights, in the layout in which all of them run fastest."""
     torch.manual_seed(seed)
     network = ENTRANTS[name].make()

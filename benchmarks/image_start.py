@@ -8,6 +8,7 @@ in which ``VideoVAE`` makes them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,8 @@ def fit_image_vae(folders: tuple[str, ...], window: int, steps: int, seed: int, 
         norm_num_groups=GROUPS,
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
-    ).network.to(memory_format=torch.channels_last)
+    ).network
+    network = cast(Any, network).to(memory_format=torch.channels_last)
     frames = TrainingWindows(folders, 1, window, BATCH_SIZE, Augment(), seed)
     optimizer = torch.optim.Adam(network.parameters(), betas=BETAS)
     errors = []

@@ -95,7 +95,7 @@ def judge(
 ) -> dict[str, float]:
     """Flow loss at four times, with the same noise for all networks, and PSNR (dB) of the clips it points at."""
     latents = normalised(torch.cat([vae.encode(video).mean for video in videos.split(4)]))
-    result = {}
+    result: dict[str, float] = {}
     for t in VALIDATION_TIMES:
         generator = torch.Generator().manual_seed(0)
         errors, x0 = _errors(network, latents, torch.full((len(latents),), t), generator)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.equal_vaes import Autoencoder
 from models.vae.frame_decoder import FrameDecoder
 from models.vae.losses import frame_loss
 from pipelines.metrics.image import psnr, ssim
@@ -60,7 +61,7 @@ class CPUClock:
 
 def fit_for(
     budget_s: float,
-    network: nn.Module,
+    network: Autoencoder,
     batches: Batches,
     validation: Float[Tensor, "N 3 F H W"],
     learning_rate: float,
@@ -101,7 +102,9 @@ def schedule(spent: float, first: bool = False) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (spent - WARMUP) / (1 - WARMUP))))
 
 
-def objective(network: nn.Module, video: Float[Tensor, "B 3 F H W"], helper: FrameDecoder | None) -> Float[Tensor, ""]:
+def objective(
+    network: Autoencoder, video: Float[Tensor, "B 3 F H W"], helper: FrameDecoder | None
+) -> Float[Tensor, ""]:
     """Eq. 1 with the terms that apply to every autoencoder, in bfloat16 where autocast allows it."""
     with torch.autocast("cpu", torch.bfloat16):
         posterior = network.encode(_fast(video))
@@ -112,7 +115,7 @@ def objective(network: nn.Module, video: Float[Tensor, "B 3 F H W"], helper: Fra
 
 
 @torch.no_grad()
-def score(network: nn.Module, videos: Float[Tensor, "N 3 F H W"]) -> dict[str, float]:
+def score(network: Autoencoder, videos: Float[Tensor, "N 3 F H W"]) -> dict[str, float]:
     """PSNR (dB) and SSIM of the posterior's mean, decoded: means over clips, which pass one by one."""
     scores: dict[str, list[float]] = {"psnr": [], "ssim": []}
     for video in videos.split(1):
@@ -131,6 +134,3 @@ def _cut(reconstruction: Tensor, video: Tensor) -> Tensor:
     """Networks that extend a clip to a length of their own give back more than they were given."""
     _, _, frames, height, width = video.shape
     return reconstruction[:, :, :frames, :height, :width].float()
-
-
-__all__ = ["Fitted", "fit_for", "score"]
