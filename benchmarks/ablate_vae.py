@@ -75,7 +75,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows (all)")
     parser.add_argument("--steps", type=int, default=500, help="of each fit (%(default)s)")
     parser.add_argument("--denoiser-steps", type=int, default=150, help="0 leaves it out (%(default)s)")
-    parser.add_argument("--image-steps", type=int, default=600, help="of the autoencoder to inflate (%(default)s)")
+    parser.add_argument("--image-steps", type=int, default=800, help="of the autoencoder to inflate (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="cells side by side, 0 for this process (%(default)s)")
     parser.add_argument("--train", default="outputs/data/train", help="synthetic shards, split train (%(default)s)")
