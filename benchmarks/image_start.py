@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from benchmarks.clips import TrainingWindows
 from benchmarks.timed_fit import BETAS, CLIP_NORM, KL_WEIGHT, L1_BETA
 from datamodules.augment import Augment
+from models.vae.linear_path import START_LOGVAR
 from models.vae.module import warmup_cosine
 from models.vae.peers import new_peer
 
@@ -55,6 +56,7 @@ def fit_image_vae(folders: tuple[str, ...], window: int, steps: int, seed: int, 
         up_block_types=("UpDecoderBlock2D",) * levels,
     ).network
     network = cast(Any, network).to(memory_format=torch.channels_last)
+    network.encoder.conv_out.bias.data.chunk(2)[1].fill_(START_LOGVAR)  # else noise hides the latents for long
     frames = TrainingWindows(folders, 1, window, BATCH_SIZE, Augment(), seed)
     optimizer = torch.optim.Adam(network.parameters(), betas=BETAS)
     errors = []
