@@ -78,6 +78,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--image-steps", type=int, default=800, help="of the autoencoder to inflate (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="cells side by side, 0 for this process (%(default)s)")
+    parser.add_argument("--reg", type=float, default=0.1, help="weight of the regulariser (%(default)s)")
     parser.add_argument("--train", default="outputs/data/train", help="synthetic shards, split train (%(default)s)")
     parser.add_argument("--real", default="outputs/data/real", help="real shards, train and test (%(default)s)")
     parser.add_argument("--test", default="outputs/data/test", help="synthetic shards, split test (%(default)s)")
@@ -88,7 +89,7 @@ def main(args: list[str] | None = None) -> None:
     given = parser.parse_args(args)
     setup = Setup(
         given.train, given.real, given.test, given.steps, given.denoiser_steps, given.image_steps, given.weights,
-        window=given.window, size=tuple(given.size),
+        window=given.window, size=tuple(given.size), reg=given.reg,
     )  # fmt: skip
     rows = compute(setup, given.out / "results" / "vae_ablation.json", given.variants, given.seeds, given.workers)
     (given.out / "vae_ablation.md").write_text(page(rows, setup))

@@ -51,10 +51,12 @@ class Setup:
     size: tuple[int, int] = (72, 128)
     """(H, W) in pixels that windows are cut from in training."""
     batch_size: int = 2
+    reg: float = 0.1
+    """λ_reg where a variant has the regulariser."""
 
     def numbers(self) -> tuple[object, ...]:
         """What decides a result beside the steps and the data."""
-        return self.denoiser_steps, self.image_steps, self.num_frames, self.window, self.size, self.batch_size
+        return self.denoiser_steps, self.image_steps, self.num_frames, self.window, self.size, self.batch_size, self.reg
 
 
 def vae_cell(setup: Setup, options: dict[str, object], seed: int) -> Result:
@@ -90,6 +92,7 @@ def run_fit(setup: Setup, options: dict[str, object], seed: int, folder: str) ->
         "checkpoint.monitor": None,
         "checkpoint.dirpath": folder,
         "model.image_weights": str(setup.image_weights),
+        "model.weights.reg": setup.reg,
     }
     network = {f"model.vae.{name}": value for name, value in VIDEO_VAE.items()}
     words = [f"--{name}={_word(value)}" for name, value in (fixed | network | options).items()]
