@@ -51,7 +51,7 @@ class Setup:
     size: tuple[int, int] = (72, 128)
     """(H, W) in pixels that windows are cut from in training."""
     batch_size: int = 2
-    reg: float = 0.1
+    reg: float = 0.3
     """λ_reg where a variant has the regulariser."""
 
     def numbers(self) -> tuple[object, ...]:

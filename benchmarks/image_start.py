@@ -1,6 +1,6 @@
 """A small 2D image autoencoder to start video autoencoders from, as the paper starts from Stable Diffusion 3's.
 
-It is diffusers' ``AutoencoderKL``, fitted for a few hundred steps on single frames and written as safetensors, so that
+It is diffusers' ``AutoencoderKL``, fitted for minutes on single frames and written as safetensors, so that
 ``models.vae.inflate`` reads it like the real one. To be cheap it sees patches of 2×2 pixels as channels, in the order
 in which ``VideoVAE`` makes them.
 """
@@ -25,7 +25,8 @@ PATCH = 2
 CHANNELS = (32, 48, 64)
 BLOCKS = 1
 GROUPS = 8
-LEARNING_RATE, WARMUP_STEPS, BATCH_SIZE = 2e-3, 30, 16
+LEARNING_RATE, WARMUP_STEPS, BATCH_SIZE = 5e-3, 30, 4
+"""Small batches and many steps: for the same time 21.1 dB, where 16 pictures a step at 2e-3 gave 20.0."""
 
 VIDEO_VAE: dict[str, object] = {
     "channels": list(CHANNELS),
