@@ -17,7 +17,7 @@ VAE      ?= outputs/demo/vae/last.ckpt
 # sam2 and deepspeed come as source: they are built after torch, against it, without their CUDA parts.
 SOURCE_ONLY := ^(sam2|deepspeed)==
 
-.PHONY: help setup lock lint format test demo demo-real shards synthetic generate mlflow clean
+.PHONY: help setup lock lint format test demo demo-real shards synthetic generate ablate-vae mlflow clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -74,6 +74,9 @@ generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=w
 	@$(call need,MOTION,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
 	  $(if $(BACKGROUND),--background "$(BACKGROUND)") --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
+
+ablate-vae: $(READY)  ## What the VAE's training strategies are worth, in half an hour: see benchmarks/ablate_vae.py for its data
+	$(PYTHON) -m benchmarks.ablate_vae --workers $(WORKERS)
 
 mlflow: $(READY)  ## Open MLflow on the runs made here
 	$(VENV)/bin/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///outputs/mlflow.db} --port $${PORT:-5000}

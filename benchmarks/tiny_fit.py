@@ -11,12 +11,13 @@ again fits only what is missing there. Lower is better; at high t the conditions
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+from benchmarks.cells import fingerprint, load, run_cells
 from models.isa_dit.module import VALIDATION_TIMES
 from pipelines import fit_dit
 
@@ -66,18 +67,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/results/tiny_fit.json"), help="kept here (%(default)s)")
     given = parser.parse_args()
-    results: dict[str, Result] = json.loads(given.out.read_text()) if given.out.exists() else {}
-    described = Path(CONFIG).read_bytes() + (Path(given.latents) / "latents.json").read_bytes()
-    data = hashlib.sha256(described).hexdigest()[:6]  # another preset or other latents are other cells
-    for name, options in VARIANTS.items():
-        cell = f"{name}, {given.steps} steps, seed {given.seed}, data {data}"
-        if cell not in results:
-            results[cell] = fit(given.latents, given.steps, given.seed, options)
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            given.out.write_text(json.dumps(results, indent=2) + "\n")
+    data = fingerprint(Path(CONFIG), Path(given.latents) / "latents.json")  # another preset or latents: other cells
+    cells = {
+        f"{name}, {given.steps} steps, seed {given.seed}, data {data}": partial(
+            fit, given.latents, given.steps, given.seed, options
+        )
+        for name, options in VARIANTS.items()
+    }
+    run_cells(given.out, cells)
     columns = [*(f"x0_error_t_{t}" for t in VALIDATION_TIMES), "seconds"]
     print("".join([f"{'':56}", *(f"{column.removeprefix('x0_error_'):>10}" for column in columns)]))
-    for cell, result in results.items():
+    for cell, result in load(given.out).items():
         print("".join([f"{cell:56}", *(f"{result[column]:10.4f}" for column in columns)]))
 
 
