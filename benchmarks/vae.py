@@ -18,6 +18,7 @@ import gc
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def build(name: str) -> nn.Module:
 
 def clip_for(network: nn.Module, frames: int, size: int) -> Tensor:
     """A clip of noise, as long and large as the network takes."""
-    video = torch.rand(1, 3, frames, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    device = next(network.parameters()).device
+    noise = None if device.type == "meta" else torch.Generator().manual_seed(0)
+    video = torch.rand(1, 3, frames, size, size, device=device, generator=noise) * 2 - 1
     if isinstance(network, PeerVAE):
         video = to_length_of(video, network.peer.temporal_factor, network.peer.spatial_factor)
     return video
@@ -60,21 +63,14 @@ def megapixel_frames(video: Tensor) -> float:
     return video.shape[0] * video.shape[2] * video.shape[3] * video.shape[4] / 1e6
 
 
-def cost(function: Callable[[], Any]) -> tuple[float, float]:
-    """CPU-seconds and seconds of one call."""
-    gc.collect()
-    cpu, clock = time.process_time(), time.perf_counter()
-    function()
-    return time.process_time() - cpu, time.perf_counter() - clock
-
-
-def peak_mb(function: Callable[[], Any]) -> float:
-    """How far a call raises the memory of this process, in MB (Linux only)."""
+def cost(function: Callable[[], Any]) -> tuple[float, float, float]:
+    """CPU-seconds, seconds and MB of memory that one call adds at its peak (Linux only)."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
     before = _status("VmRSS")
+    cpu, clock = time.process_time(), time.perf_counter()
     function()
-    return (_status("VmHWM") - before) / 1e3
+    return time.process_time() - cpu, time.perf_counter() - clock, (_status("VmHWM") - before) / 1e3
 
 
 def _status(field: str) -> float:
@@ -82,33 +78,38 @@ def _status(field: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def gmac(function: Callable[[], Any]) -> float:
-    """Billions of multiply-accumulates of one call: convolutions, matrix products and attention."""
+@torch.no_grad()
+def gmac(name: str, frames: int, size: int) -> dict[str, float]:
+    """Billions of multiply-accumulates per Mpf, counted without computing: convolutions, matrix products, attention."""
+    with torch.device("meta"):
+        network = build(name)
+        video = clip_for(network, frames, size)
+    counts = {}
     with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops() / 2e9
+        latents = network.encode(video).mean  # type: ignore[operator]
+        counts["encode_gmac"] = counter.get_total_flops() / 2e9 / megapixel_frames(video)
+    with FlopCounterMode(display=False) as counter:
+        network.decode(latents)  # type: ignore[operator]
+        counts["decode_gmac"] = counter.get_total_flops() / 2e9 / megapixel_frames(video)
+    return counts
 
 
 @torch.inference_mode()
 def compare(names: list[str], frames: int, size: int, repeats: int) -> dict[str, dict[str, float]]:
     """Parameters, CPU-seconds, GMAC and peak memory of each network, per Mpf where that makes sense."""
-    results: dict[str, dict[str, float]] = {}
-    for turn in tqdm(range(repeats), desc="turns"):
+    results: dict[str, dict[str, float]] = {name: gmac(name, frames, size) for name in names}
+    for _ in tqdm(range(repeats), desc="turns"):
         for name in tqdm(names, desc="networks", leave=False):
-            network = build(name)
+            network, row = build(name), results[name]
             video = clip_for(network, frames, size)
-            latents = network.encode(video).mean  # type: ignore[operator]
-            for part, call in (
-                ("encode", lambda: network.encode(video)),  # type: ignore[operator]  # noqa: B023
-                ("decode", lambda: network.decode(latents)),  # type: ignore[operator]  # noqa: B023
-            ):
-                cpu, seconds = (value / megapixel_frames(video) for value in cost(call))
-                row = results.setdefault(name, {"parameters": float(sum(p.numel() for p in network.parameters()))})
-                row[f"{part}_cpu_s"] = min(cpu, row.get(f"{part}_cpu_s", cpu))
-                row[f"{part}_s"] = min(seconds, row.get(f"{part}_s", seconds))
-                if turn == 0:
-                    row[f"{part}_gmac"] = gmac(call) / megapixel_frames(video)
-                    row[f"{part}_peak_mb"] = peak_mb(call)
+            row["parameters"] = float(sum(p.numel() for p in network.parameters()))
+            encode: Callable[[], Any] = partial(network.encode, video)  # type: ignore[arg-type]
+            decode: Callable[[], Any] = partial(network.decode, encode().mean)  # type: ignore[arg-type]
+            for part, call in (("encode", encode), ("decode", decode)):
+                measured = dict(zip(("cpu_s", "s", "peak_mb"), cost(call), strict=True))
+                for what, value in measured.items():
+                    scaled = value if what == "peak_mb" else value / megapixel_frames(video)
+                    row[f"{part}_{what}"] = min(scaled, row.get(f"{part}_{what}", scaled))
     return results
 
 
