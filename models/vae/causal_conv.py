@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -58,6 +60,10 @@ class CausalConv3d(nn.Conv3d):
         return super().forward(x)
 
 
+TWO_OUTPUTS = ((1, 0), (1, 0), (0, 1)), ((1, 0), (0, 1), (0, 1))
+"""Three taps (a, b, c) to two taps, for each of the two outputs between two inputs: (a + b, c) and (a, b + c)."""
+
+
 class EnlargingConv3d(CausalConv3d):
     """Nearest-neighbour enlargement and a causal 3×3×3 convolution, in one step.
 
@@ -88,23 +94,23 @@ class EnlargingConv3d(CausalConv3d):
         else:
             x = stream.extend(self, x, self.past_frames, self.past_frames)
         time, rows, columns = self.scale
-        weight = self.weight[None]
-        for axis, scale in enumerate(self.scale):
-            weight = _both_outputs(weight, 3 + axis) if scale == 2 else weight
+        weight = self._kernel() if stream is None else stream.once(self, self._kernel)
         # torch's transposed convolution would do without the spreading, but its bfloat16 gradient on CPUs (torch 2.13)
         # reads memory that nobody wrote.
         assert self.bias is not None
-        y = F.conv3d(x, weight.flatten(0, 1), self.bias.repeat(time * rows * columns), padding=(0, 1, 1))
+        y = F.conv3d(x, weight, self.bias.repeat(time * rows * columns), padding=(0, 1, 1))
         y = rearrange(y, "B (p q r C) F H W -> B (F p) (H q) (W r) C", p=time, q=rows, r=columns)
         # Pairs of inputs begin and end with the padding: what lies before the first input and after the last is cut.
         cut = time - 1 if first else 0, rows - 1, columns - 1
         y = y[:, cut[0] :, cut[1] : y.shape[2] - cut[1], cut[2] : y.shape[3] - cut[2]]
         return rearrange(y.contiguous(), "B F H W C -> B C F H W")
 
-
-def _both_outputs(
-    weight: Float[Tensor, "outputs c_out c_in kt kh kw"], axis: int
-) -> Float[Tensor, "outputs2 c_out c_in kt2 kh2 kw2"]:
-    """Three taps (a, b, c) along ``axis`` → two taps each of two outputs: (a + b, c) and (a, b + c)."""
-    a, b, c = weight.split(1, dim=axis)
-    return torch.stack([torch.cat([a + b, c], axis), torch.cat([a, b + c], axis)], dim=1).flatten(0, 1)
+    def _kernel(self) -> Float[Tensor, "outputs c_in kt kh kw"]:
+        """All outputs' kernels, one after the other: each of their taps is a sum of taps of ``weight``."""
+        double, same = torch.tensor(TWO_OUTPUTS), torch.eye(3)[None]
+        axes = [double if scale == 2 else same.to(double) for scale in self.scale]
+        sums = torch.einsum("pax,qby,rcz->pqrabcxyz", *axes).to(self.weight)
+        taps = sums.shape[-3:]
+        with torch.autocast(self.weight.device.type, enabled=False):  # or taps would be rounded before they are summed
+            weight = self.weight.flatten(2).flatten(0, 1) @ sums.reshape(math.prod(self.scale), 27, -1)
+        return weight.reshape(-1, self.in_channels, *taps)

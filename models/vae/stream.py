@@ -37,10 +37,11 @@ class Stream:
 
     def __init__(self, past: Past | None = None) -> None:
         self._tails = {} if past is None else dict(past.tails)
+        self._prepared: dict[nn.Module, Tensor] = {}
 
     def past(self) -> Past:
         """What the frames seen so far mean to later ones."""
-        return Past(dict(self._tails))
+        return Past({layer: _alone(tail) for layer, tail in self._tails.items()})
 
     def at_start(self, layer: nn.Module) -> bool:
         """Whether ``layer`` is yet to see frame 0, which stands alone in its latent."""
@@ -49,8 +50,20 @@ class Stream:
     def extend(self, layer: nn.Module, x: Float[Tensor, "B C F H W"], before: int, kept: int) -> Tensor:
         """``x`` after the ``before`` frames that precede it; its last ``kept`` frames will precede the next ``x``."""
         x = repeat_first(x, before) if self.at_start(layer) else torch.cat([self._tails[layer], x], dim=2)
-        self._tails[layer] = x[:, :, x.shape[2] - kept :].clone()  # a view would keep the whole activation alive
+        tail = x[:, :, x.shape[2] - kept :]
+        self._tails[layer] = tail if x.shape[2] <= 2 * kept else _alone(tail)
         return x
+
+    def once(self, layer: nn.Module, prepare: Callable[[], Tensor]) -> Tensor:
+        """What ``prepare`` gives, computed for the first piece and kept for the others."""
+        if layer not in self._prepared:
+            self._prepared[layer] = prepare()
+        return self._prepared[layer]
+
+
+def _alone(tail: Tensor) -> Tensor:
+    """A copy: a view keeps the whole activation alive."""
+    return tail.clone() if tail.untyped_storage().nbytes() > tail.nbytes else tail
 
 
 def at_start(stream: Stream | None, layer: nn.Module) -> bool:
