@@ -1,14 +1,17 @@
 """Cost of the video autoencoder beside those that people use now: random weights, one clip, one process.
 
-    python -m benchmarks.vae                      # the table: CPU-seconds a megapixel-frame
-    python -m benchmarks.vae --only paper wan     # some rows
-    python -m benchmarks.vae --streaming          # memory and time by length, streamed and whole
-    python -m benchmarks.vae --tiling             # what tiles change
+    python -m benchmarks.vae                            # all: half an hour on two quiet cores
+    python -m benchmarks.vae --only paper cogvideox     # some rows of the table, and no streams
+    python -m benchmarks.vae --out docs/results/vae_speed.json
 
-CPU-seconds are summed over threads, so that a busy machine distorts them less than it does a clock; a megapixel-frame
-(Mpf) is a million pixels of one frame. Networks take turns, ``--repeats`` times over, and the least of each counts. A
-peer that takes other lengths than 17 frames is given the next longer clip and charged for what it was given. ``--out``
-keeps all figures.
+The first table is of CPU-seconds a megapixel-frame (Mpf: a million pixels of one frame), summed over threads, so that a
+busy machine distorts them less than it does a clock. Networks take turns, ``--repeats`` times over, and the least of
+each counts. Multiply-accumulates are counted, not measured. Memory is what a call adds at its peak to a process of its
+own that holds the network and the clip. A peer that takes other lengths than 17 frames is given the next longer clip
+and charged for what it was given.
+
+The second table is of streams: our networks over clips of several lengths, whole and in chunks of four frames that are
+made when they are asked for and dropped when they are done.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,18 +32,20 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from models.timeline import TEMPORAL_FACTOR, num_latents
 from models.vae import VAEConfig, VideoVAE
-from models.vae.peers import PEERS, PeerVAE, new_peer
-from models.vae.peers import extend as to_length_of
+from models.vae.peers import PEERS, PeerVAE, extend, new_peer
 
-OURS = {
-    "paper": VAEConfig(),
-    "lite": VAEConfig(channels=(96, 192, 384, 384)),
-}
-"""``lite``: the widths of Wan."""
+OURS = {"paper": VAEConfig(), "lite": VAEConfig(channels=(96, 192, 384, 384))}
+"""``lite`` has the widths of Wan."""
 
 TARGETS = (("paper", "cogvideox", 1.5), ("paper", "hunyuan", 1.7), ("lite", "wan", 1.3))
 """Ours, theirs, how many times cheaper ours is meant to be."""
+
+LENGTHS = 17, 97
+"""Frames of streamed clips; the first is also encoded whole."""
+
+Row = dict[str, float]
 
 
 def build(name: str) -> nn.Module:
@@ -48,74 +55,142 @@ def build(name: str) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def clip_for(network: nn.Module, frames: int, size: int) -> Tensor:
-    """A clip of noise, as long and large as the network takes."""
+def noise(network: nn.Module, frames: int, size: int) -> Tensor:
+    """A clip, as long and large as the network takes."""
     device = next(network.parameters()).device
-    noise = None if device.type == "meta" else torch.Generator().manual_seed(0)
-    video = torch.rand(1, 3, frames, size, size, device=device, generator=noise) * 2 - 1
+    video = torch.rand(1, 3, frames, size, size, device=device) * 2 - 1
     if isinstance(network, PeerVAE):
-        video = to_length_of(video, network.peer.temporal_factor, network.peer.spatial_factor)
+        video = extend(video, network.peer.temporal_factor, network.peer.spatial_factor)
     return video
 
 
 def megapixel_frames(video: Tensor) -> float:
     """Millions of pixels in all frames of a clip."""
-    return video.shape[0] * video.shape[2] * video.shape[3] * video.shape[4] / 1e6
+    return video[:, 0].numel() / 1e6
 
 
-def cost(function: Callable[[], Any]) -> tuple[float, float, float]:
-    """CPU-seconds, seconds and MB of memory that one call adds at its peak (Linux only)."""
+def cost(function: Callable[[], Any]) -> Row:
+    """CPU-seconds, seconds, and MB that one call adds at its peak (Linux only)."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
-    before = _status("VmRSS")
+    before = _status_mb("VmRSS")
     cpu, clock = time.process_time(), time.perf_counter()
     function()
-    return time.process_time() - cpu, time.perf_counter() - clock, (_status("VmHWM") - before) / 1e3
+    spent = {"cpu_s": time.process_time() - cpu, "s": time.perf_counter() - clock}
+    return spent | {"peak_mb": _status_mb("VmHWM") - before}
 
 
-def _status(field: str) -> float:
+def _status_mb(field: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(field))
+    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith(field))
 
 
-@torch.no_grad()
-def gmac(name: str, frames: int, size: int) -> dict[str, float]:
-    """Billions of multiply-accumulates per Mpf, counted without computing: convolutions, matrix products, attention."""
-    with torch.device("meta"):
-        network = build(name)
-        video = clip_for(network, frames, size)
-    counts = {}
-    with FlopCounterMode(display=False) as counter:
-        latents = network.encode(video).mean  # type: ignore[operator]
-        counts["encode_gmac"] = counter.get_total_flops() / 2e9 / megapixel_frames(video)
-    with FlopCounterMode(display=False) as counter:
-        network.decode(latents)  # type: ignore[operator]
-        counts["decode_gmac"] = counter.get_total_flops() / 2e9 / megapixel_frames(video)
-    return counts
+def in_own_process(function: Callable[..., Row], *arguments: object) -> Row:
+    """In a process that has computed nothing before, and so has no memory to use again."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 @torch.inference_mode()
-def compare(names: list[str], frames: int, size: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Parameters, CPU-seconds, GMAC and peak memory of each network, per Mpf where that makes sense."""
-    results: dict[str, dict[str, float]] = {name: gmac(name, frames, size) for name in names}
-    for _ in tqdm(range(repeats), desc="turns"):
+def costs_of(name: str, frames: int, size: int, threads: int) -> Row:
+    """Both ways through a network, per Mpf where that makes sense."""
+    torch.set_num_threads(threads)
+    network = build(name)
+    video = noise(network, frames, size)
+    encode: Callable[[], Any] = partial(network.encode, video)  # type: ignore[arg-type]
+    decode: Callable[[], Any] = partial(network.decode, encode().mean)  # type: ignore[arg-type]
+    row: Row = {"parameters": float(sum(p.numel() for p in network.parameters()))}
+    for part, call in (("encode", encode), ("decode", decode)):
+        per = megapixel_frames(video)
+        row |= {f"{part}_{key}": value if key == "peak_mb" else value / per for key, value in cost(call).items()}
+    return row
+
+
+@torch.no_grad()
+def peak_of(name: str, part: str, frames: int, size: int, threads: int) -> Row:
+    """MB that a network's first call adds."""
+    torch.set_num_threads(threads)
+    network = build(name)
+    video = noise(network, frames, size)
+    if part == "encode":
+        return cost(lambda: network.encode(video))  # type: ignore[operator]
+    with torch.device("meta"):
+        shape = build(name).encode(torch.empty_like(video, device="meta")).mean.shape  # type: ignore[operator]
+    latents = torch.randn(shape)
+    return cost(lambda: network.decode(latents))  # type: ignore[operator]
+
+
+@torch.no_grad()
+def gmac(name: str, frames: int, size: int) -> Row:
+    """Billions of multiply-accumulates per Mpf: convolutions, matrix products, attention."""
+    with torch.device("meta"):
+        network = build(name)
+        video = noise(network, frames, size)
+    with FlopCounterMode(display=False) as encoding:
+        latents = network.encode(video).mean  # type: ignore[operator]
+    with FlopCounterMode(display=False) as decoding:
+        network.decode(latents)  # type: ignore[operator]
+    counts = {"encode_gmac": encoding.get_total_flops(), "decode_gmac": decoding.get_total_flops()}
+    return {key: flops / 2e9 / megapixel_frames(video) for key, flops in counts.items()}
+
+
+def compare(names: list[str], given: argparse.Namespace) -> dict[str, Row]:
+    """One row a network."""
+    results: dict[str, Row] = {name: gmac(name, given.frames, given.size) for name in names}
+    for _ in tqdm(range(given.repeats), desc="turns"):
         for name in tqdm(names, desc="networks", leave=False):
-            network, row = build(name), results[name]
-            video = clip_for(network, frames, size)
-            row["parameters"] = float(sum(p.numel() for p in network.parameters()))
-            encode: Callable[[], Any] = partial(network.encode, video)  # type: ignore[arg-type]
-            decode: Callable[[], Any] = partial(network.decode, encode().mean)  # type: ignore[arg-type]
-            for part, call in (("encode", encode), ("decode", decode)):
-                measured = dict(zip(("cpu_s", "s", "peak_mb"), cost(call), strict=True))
-                for what, value in measured.items():
-                    scaled = value if what == "peak_mb" else value / megapixel_frames(video)
-                    row[f"{part}_{what}"] = min(scaled, row.get(f"{part}_{what}", scaled))
+            now, least = costs_of(name, given.frames, given.size, given.threads), results[name]
+            results[name] = least | {key: min(value, least.get(key, value)) for key, value in now.items()}
+    for name in tqdm(names, desc="memory"):
+        for part in ("encode", "decode"):
+            found = in_own_process(peak_of, name, part, given.frames, given.size, given.threads)
+            results[name][f"{part}_peak_mb"] = found["peak_mb"]
     return results
 
 
-def print_comparison(results: dict[str, dict[str, float]]) -> None:
+@torch.inference_mode()
+def stream_of(name: str, part: str, frames: int, size: int, threads: int, whole: bool) -> Row:
+    """One clip through one of our networks, whole or in chunks of four frames."""
+    torch.set_num_threads(threads)
+    network = build(name)
+    assert isinstance(network, VideoVAE)
+
+    def chunks(shape: tuple[int, int, int], first: int, others: int, count: int) -> Iterator[Tensor]:
+        channels, height, width = shape
+        for index in range(count):
+            yield torch.rand(1, channels, first if index == 0 else others, height, width) * 2 - 1
+
+    pixels, latents = (3, size, size), (16, size // 8, size // 8)
+    if part == "encode" and whole:
+        video = noise(network, frames, size)
+        row = cost(lambda: network.encode(video))
+    elif part == "encode":
+        count = (frames - 1) // TEMPORAL_FACTOR
+        row = cost(lambda: [None for _ in network.encode_stream(chunks(pixels, 5, TEMPORAL_FACTOR, count))])
+    elif whole:
+        z = torch.randn(1, *latents[:1], num_latents(frames), *latents[1:])
+        row = cost(lambda: network.decode(z))
+    else:
+        row = cost(lambda: [None for _ in network.decode_stream(chunks(latents, 2, 1, num_latents(frames) - 1))])
+    return row | {"cpu_s": row["cpu_s"] / (frames * size**2 / 1e6), "s": row["s"] / (frames * size**2 / 1e6)}
+
+
+def streams(names: list[str], given: argparse.Namespace) -> dict[str, Row]:
+    """Row names are network, part, length and way."""
+    results = {}
+    for name in names:
+        for part in ("encode", "decode"):
+            for frames, whole in ((LENGTHS[0], True), *((length, False) for length in LENGTHS)):
+                way = f"{name} {part} {frames} frames {'whole' if whole else 'streamed'}"
+                results[way] = in_own_process(stream_of, name, part, frames, given.size, given.threads, whole)
+                row = results[way]
+                print(f"{way:38}{row['cpu_s']:10.1f} CPU-s/Mpf{row['peak_mb']:10.0f} MB", flush=True)
+    return results
+
+
+def print_comparison(results: dict[str, Row]) -> None:
     """The table, and how the rows meet what was aimed at."""
-    print(f"\n{'':10}{'M params':>9}{'CPU-s/Mpf':>22}{'GMAC/Mpf':>18}{'peak MB':>14}")
+    print(f"\n{'':10}{'M params':>9}{'CPU-s/Mpf':>22}{'GMAC/Mpf':>18}{'peak MB':>15}")
     print(f"{'':19}{'encode':>8}{'decode':>7}{'both':>7}{'encode':>11}{'decode':>7}{'encode':>8}{'decode':>7}")
     for name, row in sorted(results.items(), key=lambda item: _both(item[1])):
         print(
@@ -129,14 +204,17 @@ def print_comparison(results: dict[str, dict[str, float]]) -> None:
             print(f"{ours} is {ratio:.2f} times cheaper than {theirs} (aim: {aim})")
 
 
-def _both(row: dict[str, float]) -> float:
+def _both(row: Row) -> float:
     return row["encode_cpu_s"] + row["decode_cpu_s"]
 
 
 def main() -> None:
     """Measure and print what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=[*OURS, *PEERS], help="rows of the table (all)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.vae", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="*", choices=[*OURS, *PEERS], help="rows of the table (all)")
+    parser.add_argument("--streams", nargs="*", choices=list(OURS), help="networks to stream (paper)")
     parser.add_argument("--frames", type=int, default=17, help="of the clip (%(default)s)")
     parser.add_argument("--size", type=int, default=128, help="pixels of a side (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="turns; the least counts (%(default)s)")
@@ -144,11 +222,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    results = compare(given.only or [*OURS, *PEERS], given.frames, given.size, given.repeats)
-    print_comparison(results)
+    names = [*OURS, *PEERS] if given.only is None else given.only
+    streamed = given.streams if given.streams is not None else ["paper"] if given.only is None else []
+    results = {"table": compare(names, given)}
+    if names:
+        print_comparison(results["table"])
+    results["streams"] = streams(streamed, given)
     if given.out:
         setting = {"threads": given.threads, "torch": torch.__version__, "frames": given.frames, "size": given.size}
-        given.out.write_text(json.dumps({"setting": setting, "table": results}, indent=2) + "\n")
+        given.out.write_text(json.dumps({"setting": setting, **results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def evaluate_vae(
     max_people: int = 8,
     samples: int = 8,
     probe_clips: int = 16,
+    tile: int | None = None,
     device: str | None = None,
 ) -> None:
     """Compare autoencoders by their reconstructions (the posterior's mean, decoded) and latents of the same clips.
@@ -64,6 +65,7 @@ def evaluate_vae(
         max_people: most people in a clip.
         samples: clips to show.
         probe_clips: clips on which the share of each frame in its latent is measured, which takes 1 + 4 encodings.
+        tile: side in pixels of overlapping tiles in which our own work, to see what tiles cost; null for whole frames.
         device: by default a GPU where there is one.
 
     Raises:
@@ -75,7 +77,7 @@ def evaluate_vae(
     where = _device(device)
     truths = ClipDataset(Shards(shards, split), num_frames, size, Surface(0, "open", max_people))
     judges = Judges(lpips_weights, fvd_network, where)
-    networks = load_networks(vae, peers)
+    networks = load_networks(vae, peers, tile)
     gallery, results = Gallery(samples), {}
     with tqdm(total=len(networks) * len(truths), unit="clip") as bar:
         for network in networks:
@@ -91,6 +93,7 @@ def evaluate_vae(
         "split": split,
         "num_frames": num_frames,
         "size": tuple(size),
+        "tile": tile,
         "clips": len(truths),
         "device": where,
         "threads": torch.get_num_threads(),

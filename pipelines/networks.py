@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from models.vae.autoencoder import Gaussian, VideoVAE
 from models.vae.module import load_vae
 from models.vae.peers import PeerVAE, load_peer
+from models.vae.tiling import decode_tiled, encode_tiled
 
 Sources = str | list[str] | dict[str, str]
 """One network, several, or several with the names to give them."""
@@ -57,10 +59,15 @@ class Network:
         name: in tables and pictures.
         source: where it came from.
         vae: our own, or a peer.
+        tile: side in pixels of the tiles in which our own works; None for whole frames.
     """
 
-    def __init__(self, name: str, source: str, vae: VideoVAE | PeerVAE) -> None:
+    def __init__(self, name: str, source: str, vae: VideoVAE | PeerVAE, tile: int | None = None) -> None:
         self.name, self.source, self.vae = name, source, vae
+        self.encode: Callable[[Tensor], Gaussian] = vae.encode
+        self.decode: Callable[[Tensor], Tensor] = vae.decode
+        if tile and isinstance(vae, VideoVAE):
+            self.encode, self.decode = partial(encode_tiled, vae, tile=tile), partial(decode_tiled, vae, tile=tile)
         self.temporal_factor, self.spatial_factor = TEMPORAL_FACTOR, SPATIAL_FACTOR
         if isinstance(vae, PeerVAE):
             self.temporal_factor, self.spatial_factor = vae.peer.temporal_factor, vae.peer.spatial_factor
@@ -76,9 +83,9 @@ class Network:
     def __call__(self, clip: Float[Tensor, "1 3 F H W"]) -> Reconstruction:
         """The posterior's mean, decoded."""
         began = _now(clip.device)
-        posterior = self.vae.encode(clip)
+        posterior = self.encode(clip)
         encoded = _now(clip.device)
-        video = self.vae.decode(posterior.mean)
+        video = self.decode(posterior.mean)
         decoded = _now(clip.device)
         frames, height, width = clip.shape[2:]
         if any(got < asked for got, asked in zip(video.shape[2:], clip.shape[2:], strict=True)):
@@ -86,8 +93,8 @@ class Network:
         return Reconstruction(posterior, video[:, :, :frames, :height, :width], encoded - began, decoded - encoded)
 
 
-def load_networks(vae: Sources | None, peers: Sources | None) -> list[Network]:
-    """Every network that was asked for, on the CPU; ours first.
+def load_networks(vae: Sources | None, peers: Sources | None, tile: int | None = None) -> list[Network]:
+    """Every network that was asked for, on the CPU; ours first, and in tiles if ``tile`` gives their side in pixels.
 
     Raises:
         ValueError: if there is none, two have one name, or one cannot be loaded.
@@ -107,7 +114,7 @@ def load_networks(vae: Sources | None, peers: Sources | None) -> list[Network]:
                 f'--vae \'{{"one": "a.ckpt", "two": "b.ckpt"}}\''
             )
         taken[name] = source
-    return [Network(name, source, load(source)) for name, source, load in wanted]
+    return [Network(name, source, load(source), tile) for name, source, load in wanted]
 
 
 def checkpoint_name(source: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.amp.autocast_mode import is_autocast_available
 
 from models.vae.stream import Stream, repeat_first
 
@@ -111,6 +113,11 @@ class EnlargingConv3d(CausalConv3d):
         axes = [double if scale == 2 else same.to(double) for scale in self.scale]
         sums = torch.einsum("pax,qby,rcz->pqrabcxyz", *axes).to(self.weight)
         taps = sums.shape[-3:]
-        with torch.autocast(self.weight.device.type, enabled=False):  # or taps would be rounded before they are summed
+        with float32(self.weight.device):  # or taps would be rounded before they are summed
             weight = self.weight.flatten(2).flatten(0, 1) @ sums.reshape(math.prod(self.scale), 27, -1)
         return weight.reshape(-1, self.in_channels, *taps)
+
+
+def float32(device: torch.device) -> AbstractContextManager:
+    """Whatever autocast says; devices that know no autocast (meta) need no telling."""
+    return torch.autocast(device.type, enabled=False) if is_autocast_available(device.type) else nullcontext()

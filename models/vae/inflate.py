@@ -10,10 +10,13 @@ import re
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.vae.autoencoder import VideoVAE
+
+FILE = "diffusion_pytorch_model.safetensors"
 
 RENAMED = (
     (r"\.(?:down_blocks|up_blocks)\.(\d+)\.resnets\.", r".levels.\1."),
@@ -58,15 +61,35 @@ def inflate(weights: dict[str, Tensor], vae: VideoVAE) -> None:
                 parameter.copy_(value)
 
 
-def load_image_weights(vae: VideoVAE, path: str | Path) -> None:
-    """``inflate`` from a safetensors file such as Stable Diffusion 3's ``vae/diffusion_pytorch_model.safetensors``.
+def load_image_weights(vae: VideoVAE, source: str | Path) -> None:
+    """``inflate`` from the image autoencoder of Stable Diffusion 3 or 3.5.
+
+    Args:
+        source: its ``vae/diffusion_pytorch_model.safetensors``, the folder of a download, or a hub id such as
+            ``stabilityai/stable-diffusion-3.5-medium`` (whose licence must be accepted there first).
 
     Raises:
-        ValueError: if there is no such file or it does not fit.
+        ValueError: if there is no such file or repository, or it does not fit.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"no image autoencoder at {path}: download vae/diffusion_pytorch_model.safetensors of SD3")
+    path = Path(source)
+    if path.is_dir():
+        found = [path / name for name in (FILE, f"vae/{FILE}") if (path / name).is_file()]
+        if not found:
+            raise ValueError(f"{path} holds neither {FILE} nor vae/{FILE}: give the file itself, or SD3's folder")
+        path = found[0]
+    elif not path.is_file():
+        path = _download(str(source))
     inflate(load_file(path), vae)
+
+
+def _download(repository: str) -> Path:
+    try:
+        return Path(hf_hub_download(repository, FILE, subfolder="vae"))
+    except Exception as error:  # the hub's own errors are many: no such repository, gated, offline, no valid id
+        raise ValueError(
+            f"no image autoencoder at {repository}, and the hub does not give vae/{FILE} of a repository of that name "
+            f"({type(error).__name__}): download it from stabilityai/stable-diffusion-3.5-medium and give its path"
+        ) from error
 
 
 def _rename(name: str) -> str:

@@ -58,7 +58,8 @@ class VAEModule(L.LightningModule):
         frame_decoder_channels: widths of the regulariser's decoder, coarsest first.
         discriminator_channels: widths of both discriminators.
         vgg_weights: torchvision's VGG-16, for the perceptual term; without it that term is left out.
-        image_weights: a 2D autoencoder to start from, inflated: ``vae/diffusion_pytorch_model.safetensors`` of SD3.
+        image_weights: a 2D autoencoder to start from, inflated: ``vae/diffusion_pytorch_model.safetensors`` of SD3 or
+            SD3.5, its folder, or a hub id.
         init_from: a checkpoint of an earlier fit, file or ZeRO folder, to start from: its weights, not its place in the
             schedule. Discriminators, regulariser and average that it lacks start anew.
         image_share: of the steps that train on pictures: they see the frames of their clips as clips of one frame

@@ -16,50 +16,44 @@ from torch import Tensor
 from models.timeline import SPATIAL_FACTOR
 from models.vae.autoencoder import Gaussian, VideoVAE
 
-TILE_PX = 256
-"""Side of a tile."""
 
-OVERLAP_PX = 64
-"""Of neighbouring tiles."""
-
-
-def encode_tiled(
-    vae: VideoVAE, video: Float[Tensor, "B 3 F H W"], tile: int = TILE_PX, overlap: int = OVERLAP_PX
-) -> Gaussian:
-    """``vae.encode`` in tiles of ``tile`` × ``tile`` pixels.
+def encode_tiled(vae: VideoVAE, video: Float[Tensor, "B 3 F H W"], tile: int, overlap: int | None = None) -> Gaussian:
+    """``vae.encode`` in tiles of ``tile`` × ``tile`` pixels, of which neighbours share ``overlap`` (a quarter).
 
     Raises:
         ValueError: if ``tile`` or ``overlap`` is no multiple of 8, or they do not fit each other.
     """
-    _check(tile, overlap)
+    sides = _in_latents(tile, overlap)
 
     def moments(part: Tensor) -> Tensor:
         posterior = vae.encode(part)
         return torch.cat([posterior.mean, posterior.logvar], dim=1)
 
-    sides = tile // SPATIAL_FACTOR, overlap // SPATIAL_FACTOR
     return Gaussian(*_blend(moments, video, *sides, before=SPATIAL_FACTOR, after=1).chunk(2, dim=1))
 
 
 def decode_tiled(
-    vae: VideoVAE, latents: Float[Tensor, "B c f h w"], tile: int = TILE_PX, overlap: int = OVERLAP_PX
+    vae: VideoVAE, latents: Float[Tensor, "B c f h w"], tile: int, overlap: int | None = None
 ) -> Float[Tensor, "B 3 F H W"]:
-    """``vae.decode`` in tiles that decode to ``tile`` × ``tile`` pixels.
+    """``vae.decode`` in tiles that decode to ``tile`` × ``tile`` pixels, of which neighbours share ``overlap``.
 
     Raises:
         ValueError: if ``tile`` or ``overlap`` is no multiple of 8, or they do not fit each other.
     """
-    _check(tile, overlap)
-    sides = tile // SPATIAL_FACTOR, overlap // SPATIAL_FACTOR
+    sides = _in_latents(tile, overlap)
     return _blend(vae.decode, latents, *sides, before=1, after=SPATIAL_FACTOR)
 
 
-def _check(tile: int, overlap: int) -> None:
-    if tile % SPATIAL_FACTOR or overlap % SPATIAL_FACTOR or not 0 <= overlap <= tile // 2 or tile <= 0:
+def _in_latents(tile: int, overlap: int | None) -> tuple[int, int]:
+    """Both in pixels of latents."""
+    if overlap is None:
+        overlap = tile // 4 // SPATIAL_FACTOR * SPATIAL_FACTOR
+    if tile <= 0 or tile % SPATIAL_FACTOR or overlap % SPATIAL_FACTOR or not 0 <= overlap <= tile // 2:
         raise ValueError(
             f"tiles of {tile} pixels that overlap by {overlap}: both must be multiples of {SPATIAL_FACTOR}, and the "
             f"overlap at most half a tile"
         )
+    return tile // SPATIAL_FACTOR, overlap // SPATIAL_FACTOR
 
 
 def _blend(

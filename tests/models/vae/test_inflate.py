@@ -55,5 +55,18 @@ def test_weights_of_another_shape_are_refused(image_vae: AutoencoderKL) -> None:
         inflate(image_vae.state_dict(), VideoVAE(VAEConfig(channels=WIDTHS, encoder_blocks=2, decoder_blocks=2)))
     with pytest.raises(ValueError, match=r"is \(32, 3, 3, 3\) in the weights, \(64, 3, 3, 3\)"):
         inflate(image_vae.state_dict(), VideoVAE(VAEConfig(channels=(64, 128, 128, 128))))
-    with pytest.raises(ValueError, match="no image autoencoder at nowhere"):
-        load_image_weights(VideoVAE(CONFIG), "nowhere")
+
+
+def test_a_download_is_found_by_its_folder(image_vae: AutoencoderKL, tmp_path: Path) -> None:
+    image_vae.save_pretrained(tmp_path / "sd3" / "vae")
+    for source in (tmp_path / "sd3", tmp_path / "sd3" / "vae"):
+        vae = VideoVAE(CONFIG)
+        load_image_weights(vae, source)
+        assert torch.equal(vae.decoder.conv_out.weight[:, :, -1], image_vae.decoder.conv_out.weight)
+    with pytest.raises(ValueError, match=r"holds neither diffusion_pytorch_model.safetensors nor vae/"):
+        load_image_weights(VideoVAE(CONFIG), tmp_path)
+
+
+def test_what_neither_disk_nor_hub_has_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no image autoencoder at .*nowhere.* give its path"):
+        load_image_weights(VideoVAE(CONFIG), tmp_path / "nowhere" / "sd3.safetensors")
