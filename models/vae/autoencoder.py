@@ -53,6 +53,8 @@ class VAEConfig:
 
     def __post_init__(self) -> None:
         steps = len(self.channels) - 1
+        if steps < 1:
+            raise ValueError(f"channels has a width for each of at least two levels, not {self.channels}")
         if len(self.space_strides) != steps or len(self.time_strides) != steps:
             raise ValueError(
                 f"{len(self.channels)} levels need {steps} space_strides and time_strides, "
@@ -131,7 +133,7 @@ class VideoVAE(nn.Module):
             ValueError: if F is not 1 + 4k, or H or W is not a multiple of 8.
         """
         check_num_frames(video.shape[2])
-        return self._encode(video, self._whole())
+        return self._encode(video, self._whole(video))
 
     def encode_chunk(self, video: Float[Tensor, "B 3 F H W"], past: Past | None) -> tuple[Gaussian, Past]:
         """The next latents of a long clip, and what the chunk after this one needs.
@@ -140,44 +142,42 @@ class VideoVAE(nn.Module):
         gives 1 + k latents, each later one has 4k and gives k.
 
         Raises:
-            ValueError: for another number of frames, or if H or W is not a multiple of 8.
+            ValueError: for another number of frames, if H or W is not a multiple of 8, or ``past`` is of another clip.
         """
         if past is None:
             check_num_frames(video.shape[2])
         elif video.shape[2] == 0 or video.shape[2] % TEMPORAL_FACTOR:
             raise ValueError(f"a later chunk has a multiple of {TEMPORAL_FACTOR} frames, not {video.shape[2]}")
-        stream = Stream(past)
+        stream = _stream(past, self.encoder.conv_in, video, self.config.space_patch)
         return self._encode(video, stream), stream.past()
 
     def _encode(self, video: Float[Tensor, "B 3 F H W"], stream: Stream | None) -> Gaussian:
-        height, width = video.shape[3:]
-        if height % SPATIAL_FACTOR or width % SPATIAL_FACTOR:
-            raise ValueError(
-                f"frames of {height}×{width} pixels: height and width must be multiples of {SPATIAL_FACTOR}; "
-                f"crop or resize them"
-            )
+        check_size(video.shape[3], video.shape[4])
         first = at_start(stream, self.encoder.conv_in)
+        video = _for_layer(video, self.encoder.conv_in)
         # float32: exp of a bfloat16 log-variance is off by up to 4 %, and so is a KL term computed from it
-        moments = self.encoder(_channels_last(video), stream).float()
-        mean, logvar = moments.chunk(2, dim=1)
+        mean, logvar = _precise(self.encoder(video, stream)).chunk(2, dim=1)
         if self.linear_path is not None:
-            mean = mean + self.linear_path.encode(video, first).float()
+            mean = mean + _precise(self.linear_path.encode(video, first))
         return Gaussian(mean, logvar.clamp(-30, 20))
 
     def decode(self, latents: Float[Tensor, "B c f h w"]) -> Float[Tensor, "B 3 F H W"]:
         """The video, nominally in [-1, 1], behind latents that are *not* normalised.
 
         Raises:
-            ValueError: if the latents have another number of channels than this network.
+            ValueError: if the latents have another number of channels than this network, or there are none.
         """
-        return self._decode(latents, self._whole())
+        return self._decode(latents, self._whole(latents))
 
     def decode_chunk(self, latents: Float[Tensor, "B c f h w"], past: Past | None) -> tuple[Tensor, Past]:
         """The next frames of a long clip, and what the chunk after this one needs; the inverse of ``encode_chunk``.
 
         The first chunk's f latents give 1 + 4(f − 1) frames, a later one's 4f.
+
+        Raises:
+            ValueError: as ``decode`` does, or if ``past`` is of another clip.
         """
-        stream = Stream(past)
+        stream = _stream(past, self.decoder.conv_in, latents)
         return self._decode(latents, stream), stream.past()
 
     def _decode(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None) -> Float[Tensor, "B 3 F H W"]:
@@ -186,32 +186,68 @@ class VideoVAE(nn.Module):
                 f"latents have {latents.shape[1]} channels, this autoencoder {self.config.latent_channels}: "
                 f"use the autoencoder that made them"
             )
+        if not latents.shape[2]:
+            raise ValueError("there are no latents to decode: give at least one")
         first = at_start(stream, self.decoder.conv_in)
-        video = self.decoder(_channels_last(latents), stream).float()
+        latents = _for_layer(latents, self.decoder.conv_in)
+        video = _precise(self.decoder(latents, stream))
         if self.linear_path is not None:
-            video = video + self.linear_path.decode(latents, first).float()
+            video = video + _precise(self.linear_path.decode(latents, first))
         return video
 
     def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Gaussian]:
         """``encode_chunk`` over the chunks ``B 3 F H W`` of a video; memory does not grow with its length."""
         past: Past | None = None
         for chunk in chunks:
-            posterior, past = self.encode_chunk(chunk, past)
+            with torch.no_grad():  # a past with a graph would grow
+                posterior, past = self.encode_chunk(chunk, past)
             yield posterior
 
     def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """``decode_chunk`` over chunks ``B c f h w`` of latents: the frames of each, ``B 3 F H W``."""
         past: Past | None = None
         for chunk in chunks:
-            video, past = self.decode_chunk(chunk, past)
+            with torch.no_grad():
+                video, past = self.decode_chunk(chunk, past)
             yield video
 
-    @staticmethod
-    def _whole() -> Stream | None:
+    def _whole(self, x: Tensor) -> Stream | None:
         """How to run a whole clip: in pieces, unless gradients need all activations anyway."""
-        return None if torch.is_grad_enabled() else Stream()
+        wanted = x.requires_grad or any(weight.requires_grad for weight in self.parameters())
+        return None if torch.is_grad_enabled() and wanted else Stream()
 
 
-def _channels_last(x: Tensor) -> Tensor:
-    """Convolutions keep the layout they are given, and run 1.5–2× faster in this one (CPU and GPU, bfloat16)."""
-    return cast(Tensor, x.contiguous(memory_format=torch.channels_last_3d))
+def check_size(height: int, width: int) -> None:
+    """Raise ``ValueError`` unless both are multiples of 8 pixels."""
+    if height % SPATIAL_FACTOR or width % SPATIAL_FACTOR or not (height and width):
+        raise ValueError(
+            f"frames of {height}×{width} pixels: height and width must be multiples of {SPATIAL_FACTOR}; "
+            f"crop or resize them"
+        )
+
+
+def _stream(past: Past | None, conv_in: nn.Module, x: Float[Tensor, "B C F H W"], patch: int = 1) -> Stream:
+    """Where ``past`` ends, if it is of the clip that ``x`` continues; ``conv_in`` is the first to look back."""
+    if past is not None:
+        if conv_in not in past.tails:
+            raise ValueError(
+                "this past is of the other direction or another network: encode and decode have their own"
+            )
+        batch, _, _, height, width = past.tails[conv_in].shape
+        if (batch, height * patch, width * patch) != (x.shape[0], *x.shape[3:]):
+            raise ValueError(
+                f"this chunk has {x.shape[0]} clips of {x.shape[3]}×{x.shape[4]}, the one before had {batch} of "
+                f"{height * patch}×{width * patch}: all chunks of a clip are alike"
+            )
+    return Stream(past)
+
+
+def _for_layer(x: Tensor, layer: nn.Module) -> Tensor:
+    """In a layer's type, and in the layout in which convolutions run 1.5–2× faster (CPU and GPU, bfloat16)."""
+    weight = cast(Tensor, layer.weight)
+    return x.to(weight.dtype).contiguous(memory_format=torch.channels_last_3d)
+
+
+def _precise(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

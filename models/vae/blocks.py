@@ -6,6 +6,8 @@ statistics over time would let the past see the future (and a streamed clip diff
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
@@ -81,13 +83,15 @@ class Level(nn.Sequential):
     def forward(self, x: Float[Tensor, "B c_in F H W"], stream: Stream | None = None) -> Float[Tensor, "B c_out F H W"]:
         """Same frames and pixels, another width."""
         if stream is not None:
-            return in_pieces(lambda piece: self._run(piece, stream), x, frame_bytes(x, x.shape[1]))
+            widest = max(x.shape[1], cast(ResBlock, self[-1]).conv2.out_channels)
+            return in_pieces(lambda piece: self._run(piece, stream), x, frame_bytes(x, widest))
         return self._run(x, None)
 
     def _run(self, x: Tensor, stream: Stream | None) -> Tensor:
         for block in self:
-            if self.checkpoint_activations and torch.is_grad_enabled():
-                x = torch.utils.checkpoint.checkpoint(block, x, stream, use_reentrant=False)
+            # Not in a stream: computing a block again would move its past on once more.
+            if self.checkpoint_activations and stream is None and torch.is_grad_enabled():
+                x = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x, stream)
         return x

@@ -2,7 +2,7 @@
 
 Unlike chunks in time, tiles change the result: norms and attention see a tile instead of a frame, and pixels near a cut
 lack their neighbours. By how much depends on the network and the overlap: ``python -m pipelines.evaluate vae --tile``
-scores a network with tiles, and ``python -m benchmarks.vae --tiling CHECKPOINT`` prints the difference.
+scores a network with tiles.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from models.timeline import SPATIAL_FACTOR
-from models.vae.autoencoder import Gaussian, VideoVAE
+from models.vae.autoencoder import Gaussian, VideoVAE, check_size
 
 
 def encode_tiled(vae: VideoVAE, video: Float[Tensor, "B 3 F H W"], tile: int, overlap: int | None = None) -> Gaussian:
     """``vae.encode`` in tiles of ``tile`` × ``tile`` pixels, of which neighbours share ``overlap`` (a quarter).
 
     Raises:
-        ValueError: if ``tile`` or ``overlap`` is no multiple of 8, or they do not fit each other.
+        ValueError: if ``tile``, ``overlap``, H or W is no multiple of 8, or the first two do not fit each other.
     """
     sides = _in_latents(tile, overlap)
+    check_size(video.shape[3], video.shape[4])
 
     def moments(part: Tensor) -> Tensor:
         posterior = vae.encode(part)

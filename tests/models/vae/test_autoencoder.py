@@ -57,6 +57,7 @@ def test_latents_of_another_autoencoder_are_refused() -> None:
         ({"space_strides": (2, 4)}, "4 levels need 3"),
         ({"channels": (100, 256, 512, 512)}, r"\[100\] do not split into 32"),
         ({"latent_channels": 6}, "multiple of 4, not 6"),
+        ({"channels": (32,), "time_strides": (), "space_strides": ()}, "at least two levels"),
         ({"space_strides": (4, 2, 1)}, "strides are 1 or 2"),
     ],
 )
@@ -74,3 +75,24 @@ def test_bfloat16_agrees_with_float32() -> None:
         rough = vae.decode(posterior.mean)
     assert posterior.logvar.dtype == rough.dtype == torch.float32
     assert (rough - exact).square().mean() < 1e-3 * exact.square().mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_whole_network_may_be_of_another_type(dtype: torch.dtype) -> None:
+    vae = VideoVAE(SMALL).eval().requires_grad_(False).to(dtype)
+    posterior = vae.encode(torch.rand(1, 3, 5, 16, 16))
+    video = vae.decode(posterior.mean)
+    assert posterior.logvar.dtype == video.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
+
+
+def test_checkpointed_gradients_are_the_same() -> None:
+    vae, video = VideoVAE(SMALL).double(), torch.rand(2, 3, 5, 16, 16).double()
+
+    def gradients(keep_less: bool) -> tuple[torch.Tensor, ...]:
+        vae.checkpoint_activations = keep_less
+        assert vae.checkpoint_activations == keep_less
+        loss = (vae.decode(vae.encode(video).mean) - video).square().mean()
+        return torch.autograd.grad(loss, list(vae.parameters()), materialize_grads=True)
+
+    for again, plain in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(again, plain)

@@ -1,4 +1,4 @@
-"""Tiles cover a frame, blend without a seam, and are exact for a network that sees no neighbours."""
+"""Tiles cover a frame, are blended where they overlap, and are exact for a network that sees no neighbours."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ BLOCKS_ALONE = VAEConfig(
 
 
 @pytest.mark.parametrize(("side", "tile", "overlap"), [(5, 8, 2), (8, 8, 2), (9, 8, 2), (40, 8, 4), (23, 8, 0)])
-def test_weights_of_tiles_sum_to_one_but_at_a_moved_last_tile(side: int, tile: int, overlap: int) -> None:
+def test_slopes_of_neighbours_sum_to_one_but_at_a_moved_last_tile(side: int, tile: int, overlap: int) -> None:
     spans = list(_spans(side, tile, overlap))
     assert spans[0][0] == 0
     assert spans[-1][1] == side
@@ -48,3 +48,8 @@ def test_a_frame_no_larger_than_a_tile_is_not_cut() -> None:
 def test_sizes_are_checked(tile: int, overlap: int) -> None:
     with pytest.raises(ValueError, match=f"tiles of {tile} pixels that overlap by {overlap}"):
         encode_tiled(VideoVAE(BLOCKS_ALONE), torch.zeros(1, 3, 1, 32, 32), tile, overlap)
+
+
+def test_a_frame_that_blocks_do_not_fill_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"16×20 pixels: height and width must be multiples of 8"):
+        encode_tiled(VideoVAE(BLOCKS_ALONE), torch.zeros(1, 3, 1, 16, 20), 16, 8)
