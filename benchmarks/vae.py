@@ -36,10 +36,17 @@ from models.timeline import TEMPORAL_FACTOR, num_latents
 from models.vae import VAEConfig, VideoVAE
 from models.vae.peers import PEERS, PeerVAE, extend, new_peer
 
-OURS = {"paper": VAEConfig(), "lite": VAEConfig(channels=(96, 192, 384, 384))}
-"""``lite`` has the widths of Wan."""
+OURS = {
+    "paper": VAEConfig(),
+    "lite": VAEConfig(channels=(96, 192, 384, 384)),
+    "fast": VAEConfig(
+        channels=(288, 416), encoder_blocks=1, decoder_blocks=3, space_patch=4, time_patch=4, space_strides=(2,),
+        time_strides=(1,), linear_path=True,
+    ),
+}  # fmt: skip
+"""``lite`` has the widths of Wan; ``fast`` is ``configs/vae/fast.yaml``, with as many parameters as Cosmos."""
 
-TARGETS = (("paper", "cogvideox", 1.5), ("paper", "hunyuan", 1.7), ("lite", "wan", 1.3))
+TARGETS = (("paper", "cogvideox", 1.5), ("paper", "hunyuan", 1.7), ("lite", "wan", 1.3), ("fast", "cosmos", 0.5))
 """Ours, theirs, how many times cheaper ours is meant to be."""
 
 LENGTHS = 17, 97
