@@ -45,6 +45,8 @@ class FrameNorm(nn.GroupNorm):
 
     def forward(self, x: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B C F H W"]:
         """Statistics per frame and group."""
+        if x.shape[2] == 1:  # folding axes of length 1 gives strides that torch no longer knows as channels-last
+            return super().forward(x[:, :, 0])[:, :, None]
         frames = rearrange(x, "B C F H W -> (B F) C H W")
         return rearrange(super().forward(frames), "(B F) C H W -> B C F H W", F=x.shape[2])
 

@@ -59,7 +59,8 @@ class CausalConv3d(nn.Conv3d):
                 x = stream.extend(self, x, self.past_frames, self.past_frames + 1 - self.stride[0])
         if any(self.frame_padding):
             x = F.pad(x, self.frame_padding)
-        return super().forward(x)
+        # Small convolutions run in a kernel of torch that forgets the layout, and all layers behind would with it.
+        return super().forward(x).contiguous(memory_format=torch.channels_last_3d)
 
 
 TWO_OUTPUTS = ((1, 0), (1, 0), (0, 1)), ((1, 0), (0, 1), (0, 1))
