@@ -31,6 +31,7 @@ from models.timeline import check_num_frames
 from models.vae.autoencoder import VideoVAE
 from models.vae.module import load_vae
 from pipelines.cli import run
+from pipelines.device import choose_device
 from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
 from preprocessing.sample import Sample, decode
@@ -151,7 +152,7 @@ def cache_latents(
     frames = num_frames or _common("num_frames", [row.num_frames for row in rows.values()])
     height_width = size or _common("size", [(row.height, row.width) for row in rows.values()])
     check_num_frames(frames)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     encoder = Encoder(load_vae(vae), load_clip_vision(clip_model), references, precision == "bf16", where)
 
     discard_unfinished(folder)

@@ -35,6 +35,7 @@ from models.isa_dit.sampling import sample
 from models.timeline import SPATIAL_FACTOR, num_latents
 from models.vae.module import load_vae
 from pipelines.cli import run
+from pipelines.device import choose_device
 from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
 from pipelines.tracking import log_result
@@ -63,7 +64,7 @@ class Animator:
     """
 
     def __init__(self, dit: str, vae: str, precision: Literal["fp32", "bf16"], device: str | None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(device)
         self.autocast = precision == "bf16"
         self.network = load_dit(dit, self.device)
         checkpoint = torch.load(dit, map_location="cpu", weights_only=True, mmap=True)

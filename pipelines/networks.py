@@ -15,11 +15,15 @@ from torch import Tensor
 from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR
 from models.vae.autoencoder import Gaussian, VideoVAE
 from models.vae.module import load_vae
-from models.vae.peers import PeerVAE, load_peer
+from models.vae.peers import PeerVAE, extended_size, load_peer
 from models.vae.tiling import decode_tiled, encode_tiled
 
 Sources = str | list[str] | dict[str, str]
 """One network, several, or several with the names to give them."""
+
+
+class NetworkError(ValueError):
+    """A network that cannot be measured; the message says why, and not which."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Reconstruction:
     posterior: Gaussian
     video: Float[Tensor, "1 3 F H W"]
     """As long and large as the clip: what a peer adds is cut off."""
+    given: tuple[int, int, int]
+    """Frames, height and width that the network worked on: the clip's, and what a peer adds."""
     encode_s: float
     decode_s: float
 
@@ -81,16 +87,31 @@ class Network:
 
     @torch.inference_mode()
     def __call__(self, clip: Float[Tensor, "1 3 F H W"]) -> Reconstruction:
-        """The posterior's mean, decoded."""
-        began = _now(clip.device)
-        posterior = self.encode(clip)
-        encoded = _now(clip.device)
-        video = self.decode(posterior.mean)
-        decoded = _now(clip.device)
+        """The posterior's mean, decoded.
+
+        Raises:
+            NetworkError: if it cannot be computed (no memory, a size that the network does not take), is smaller than
+                the clip, or is not finite.
+        """
         frames, height, width = clip.shape[2:]
+        try:
+            began = _now(clip.device)
+            posterior = self.encode(clip)
+            encoded = _now(clip.device)
+            video = self.decode(posterior.mean)
+            decoded = _now(clip.device)
+        except RuntimeError as error:
+            raise NetworkError(str(error).strip().splitlines()[0]) from error
+        for part, values in (("latents", posterior.mean), ("variances", posterior.logvar), ("reconstruction", video)):
+            if not values.isfinite().all():
+                raise NetworkError(f"numbers in its {part} are not finite: the network is broken, or overflows")
         if any(got < asked for got, asked in zip(video.shape[2:], clip.shape[2:], strict=True)):
-            raise ValueError(f"{self.name} gave {tuple(video.shape[2:])} back for a clip of {tuple(clip.shape[2:])}")
-        return Reconstruction(posterior, video[:, :, :frames, :height, :width], encoded - began, decoded - encoded)
+            raise NetworkError(f"it gave {tuple(video.shape[2:])} back for a clip of {tuple(clip.shape[2:])}")
+        given = (frames, height, width)
+        if isinstance(self.vae, PeerVAE):
+            given = extended_size(given, self.temporal_factor, self.spatial_factor)
+        made = video[:, :, :frames, :height, :width]
+        return Reconstruction(posterior, made, given, encoded - began, decoded - encoded)
 
 
 def load_networks(vae: Sources | None, peers: Sources | None, tile: int | None = None) -> list[Network]:
@@ -119,7 +140,7 @@ def load_networks(vae: Sources | None, peers: Sources | None, tile: int | None =
 
 def checkpoint_name(source: str) -> str:
     """Folder and file: fits write the same file names into folders of their own."""
-    path = Path(source).with_suffix("")
+    path = Path(source.removesuffix(".ckpt"))  # with_suffix would take the 3 of vae-0.3
     return "/".join(path.parts[-2:]).lstrip("/")
 
 

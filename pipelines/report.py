@@ -68,14 +68,10 @@ def write_report(folder: str) -> Path:
         folder: with ``metrics.json``, ``clips.csv``, the plots, ``strips/*.png`` and ``clips/*.mp4``.
 
     Raises:
-        ValueError: if the folder has no results, or those of an older version.
+        ValueError: if the folder has no results, those of an older version, or not all files that belong to them.
     """
     source = Path(folder)
-    if not (source / "metrics.json").is_file():
-        raise ValueError(f"{folder} has no metrics.json: give a folder that pipelines.evaluate wrote")
-    results = json.loads((source / "metrics.json").read_text())
-    if "networks" not in results:
-        raise ValueError(f"{folder}/metrics.json is of an older version: run pipelines.evaluate again")
+    results = _read_results(source / "metrics.json")
     order = " | ".join(["input", *results["networks"]])
     page = [
         f"<!doctype html><meta charset=utf-8><title>{html.escape(source.name)}</title><style>{STYLE}</style>",
@@ -98,13 +94,27 @@ def write_report(folder: str) -> Path:
     return source / "report.html"
 
 
+def _read_results(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path.parent} has no metrics.json: give a folder that pipelines.evaluate wrote")
+    try:
+        results = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): run pipelines.evaluate again") from error
+    if not isinstance(results, dict) or not {"settings", "networks", "unavailable", "notes", "shown"} <= set(results):
+        raise ValueError(f"{path} is of an older version, or of another program: run pipelines.evaluate again")
+    return results
+
+
 def comparison(results: dict[str, Any]) -> Table:
     """Table 1: a row a measure, a column a network; means with 95 % intervals."""
     networks = results["networks"]
     rows = []
     for name, (label, digits) in MEASURES.items():
-        if name in results["unavailable"] or any(name in found["metrics"] for found in networks.values()):
-            rows.append([label, *(_interval(found["metrics"].get(name), digits) for found in networks.values())])
+        if name in results["unavailable"] or any(
+            name in found["metrics"] or name in found.get("unavailable", {}) for found in networks.values()
+        ):
+            rows.append([label, *(_interval(found["metrics"], name, digits) for found in networks.values())])
     for part, entries in (("facts", FACTS), ("latents", LATENTS)):
         if any(part in found for found in networks.values()):
             for name, (label, form) in entries.items():
@@ -115,19 +125,29 @@ def comparison(results: dict[str, Any]) -> Table:
 def remarks(results: dict[str, Any]) -> list[str]:
     """What stands below the table."""
     networks = results["networks"]
-    counts = sorted({found["metrics"]["psnr"]["clips"] for found in networks.values()})
-    below = [f"[…] are 95 % intervals under resampling of the {counts[0]} clips."]
+    clips = max(found["metrics"]["psnr"]["clips"] for found in networks.values())
+    below = [
+        f"[…] are 95 % intervals under resampling of the {clips} clips, or of as many as a figure's own brackets say."
+    ]
     if any("last_frame_share" in found["metrics"] for found in networks.values()):
         balanced = {f["facts"]["temporal_factor"] for f in networks.values() if f["facts"]["temporal_factor"] > 1}
         shares = ", ".join(f"{1 / factor:.3f} where it holds {factor}" for factor in sorted(balanced))
         below.append(f"A balanced latent gives its last frame a share of {shares} frames.")
-    return [*below, *results["notes"].values(), *(f"{ABSENT} {why}" for why in results["unavailable"].values())]
+    absent = [
+        *results["unavailable"].values(),
+        *(f"{name}: {why}" for name, found in networks.items() for why in found.get("unavailable", {}).values()),
+        *(f"{name} could not be measured: {why}" for name, why in results.get("broken", {}).items()),
+    ]
+    return [*below, *results["notes"].values(), *(f"{ABSENT} {why}" for why in absent)]
 
 
-def _interval(values: dict[str, float] | None, digits: int) -> str:
-    if values is None:
+def _interval(metrics: dict[str, dict[str, float]], name: str, digits: int) -> str:
+    """Mean and interval, and the number of clips where it is not that of PSNR, which all clips have."""
+    if name not in metrics:
         return ABSENT
-    return f"{values['mean']:.{digits}f} [{values['low']:.{digits}f}, {values['high']:.{digits}f}]"
+    values = metrics[name]
+    some = "" if values["clips"] == metrics["psnr"]["clips"] else f" ({values['clips']} clips)"
+    return f"{values['mean']:.{digits}f} [{values['low']:.{digits}f}, {values['high']:.{digits}f}]{some}"
 
 
 def _fact(part: dict[str, Any] | None, name: str, form: str) -> str:
@@ -138,6 +158,7 @@ def _fact(part: dict[str, Any] | None, name: str, form: str) -> str:
 
 def _clip_table(path: Path) -> Table:
     """The measures of the comparison; ``clips.csv`` has all."""
+    _require(path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in MEASURES if rows and name in rows[0]]
@@ -146,6 +167,13 @@ def _clip_table(path: Path) -> Table:
         for row in rows
     ]
     return ["clip", "network", *(MEASURES[name][0] for name in names)], cells
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing, and metrics.json beside it names it: bring it back, or run pipelines.evaluate again"
+        )
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:
@@ -171,6 +199,7 @@ def _clip(path: Path) -> str:
 
 
 def _data(path: Path, kind: str) -> str:
+    _require(path)
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 

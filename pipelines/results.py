@@ -3,7 +3,9 @@
 ``metrics.json``::
 
     settings      what was evaluated, and how
-    networks      name → metrics (measure → mean, low, high, clips), facts, latents
+    networks      name → metrics (measure → mean, low, high, clips), facts, latents, unavailable (measure → why this
+                  network has none)
+    broken        name → why a network that was asked for has no results
     metrics       those of the first network, for programs that evaluate one
     unavailable   measure → why there is no number, and how to get it
     notes         measure → what to know of its number
@@ -16,6 +18,7 @@ import csv
 import json
 import re
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,8 @@ class NetworkResult:
     metrics: dict[str, Scores]
     facts: Facts | None = None
     latents: LatentSummary | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+    """Measure → why this network has no figure."""
 
 
 @dataclass
@@ -74,22 +79,42 @@ class Gallery:
         if key in self.shown:
             self.shown[key].made[network] = to_frames(pair.video[0])
 
+    def forget(self, network: str) -> None:
+        """Show nothing of a network that broke half-way."""
+        for shown in self.shown.values():
+            shown.made.pop(network, None)
+
 
 def write_results(
-    out: str, settings: dict[str, str], networks: dict[str, NetworkResult], gallery: Gallery, judges: Judges
+    out: str,
+    settings: dict[str, str],
+    networks: dict[str, NetworkResult],
+    gallery: Gallery,
+    judges: Judges,
+    broken: dict[str, str] | None = None,
 ) -> None:
-    """All files, the printed table, and a run of the experiment ``evaluate``."""
+    """All files, the printed table, and a run of the experiment ``evaluate``.
+
+    Args:
+        out: folder, made if it is not there.
+        settings: what was evaluated, and how.
+        networks: name → what was found; one or more.
+        gallery: the clips to show, each made by one network or more.
+        judges: that scored the clips.
+        broken: name → why, of networks of which nothing was found.
+    """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     results = {
         "settings": settings,
         "metrics": next(iter(networks.values())).metrics,
         "networks": {name: _plain(result) for name, result in networks.items()},
+        "broken": broken or {},
         "unavailable": judges.unavailable,
         "notes": judges.notes,
         "shown": list(gallery.shown),
     }
-    (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
     _write_rows(folder / "clips.csv", networks)
     clips, strips = _write_gallery(folder, gallery)
     plots = draw_plots(results, folder)
@@ -101,7 +126,7 @@ def write_results(
 
 
 def _plain(result: NetworkResult) -> dict[str, Any]:
-    plain: dict[str, Any] = {"metrics": result.metrics}
+    plain: dict[str, Any] = {"metrics": result.metrics, "unavailable": result.missing}
     if result.facts is not None:
         plain["facts"] = described(result.facts)
     if result.latents is not None:
@@ -146,8 +171,8 @@ def _print(results: dict[str, Any], report: Path) -> None:
 def _flat(networks: dict[str, NetworkResult]) -> dict[str, float]:
     """Figures under the names that MLflow takes; of several networks ``measure/network``, which it groups."""
     flat: dict[str, float] = {}
-    for network, result in networks.items():
-        suffix = "" if len(networks) == 1 else "/" + re.sub(r"[^\w\-. ]", "_", network)
+    for result, plain in zip(networks.values(), _plain_names(list(networks)), strict=True):
+        suffix = "" if len(networks) == 1 else f"/{plain}"
         figures = {name: values["mean"] for name, values in result.metrics.items()}
         if result.facts is not None:
             figures |= {"compression": result.facts.compression, "parameters": float(result.facts.parameters)}
@@ -155,3 +180,14 @@ def _flat(networks: dict[str, NetworkResult]) -> dict[str, float]:
             figures |= {f"latent_{name}": getattr(result.latents, name) for name in ("wasserstein", "kurtosis", "std")}
         flat |= {f"{name}{suffix}": value for name, value in figures.items()}
     return flat
+
+
+def _plain_names(names: list[str]) -> list[str]:
+    """Names with ``_`` for what MLflow does not take, and with a number where that makes two of them equal."""
+    plain: list[str] = []
+    for name in names:
+        base = re.sub(r"[^\w\-. ]", "_", name)
+        base = base if base.strip(".") else f"_{base}"  # "", "." and ".." are no names to it
+        free = (f"{base}_{number}" if number > 1 else base for number in count(1))
+        plain.append(next(candidate for candidate in free if candidate not in {*plain, *names} - {name}))
+    return plain

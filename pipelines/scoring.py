@@ -5,6 +5,7 @@ A measure whose network was not given is *unavailable*, with the reason and wher
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,6 +108,8 @@ class Tally:
     judges: Judges
     rows: dict[str, Scores] = field(default_factory=dict)
     """Key of a clip → its scores."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Measure → why this network has no figure; filled by ``summary``."""
     _features: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def add(self, pair: Pair, **more: float) -> None:
@@ -116,15 +119,26 @@ class Tally:
             self._features.append(features)
 
     def summary(self) -> dict[str, Scores]:
-        """Measure → mean over clips with its interval, ``bootstrap``; of FVD the distance, ``frechet.fvd``."""
-        names = list(dict.fromkeys(name for scores in self.rows.values() for name in scores))
-        means = {n: bootstrap([scores[n] for scores in self.rows.values() if n in scores]) for n in names}
+        """Measure → mean over clips with its interval, ``bootstrap``; of FVD the distance, ``frechet.fvd``.
+
+        A measure that is not finite for every clip has no mean: it is ``missing``.
+        """
+        means: dict[str, Scores] = {}
+        for name in dict.fromkeys(name for scores in self.rows.values() for name in scores):
+            values = [scores[name] for scores in self.rows.values() if name in scores]
+            if bad := sum(not math.isfinite(value) for value in values):
+                self.missing[name] = f"{name} is not finite for {bad} of {len(values)} clips"
+            else:
+                means[name] = bootstrap(values)
         if self.judges.features is None:
             return means
         if len(self._features) < 2:
             self.judges.unavailable["fvd"] = "FVD is unavailable: it compares distributions; give 2 clips or more"
             return means
         true, made = (np.concatenate(part) for part in zip(*self._features, strict=True))
+        if not (np.isfinite(true).all() and np.isfinite(made).all()):
+            self.missing["fvd"] = "FVD: features of the I3D network are not finite"
+            return means
         if warning := rank_warning(*true.shape):
             self.judges.notes["fvd"] = warning
         return {**means, "fvd": fvd(true, made)}

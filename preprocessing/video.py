@@ -97,12 +97,12 @@ def decode_frames(data: bytes, start: int = 0, stop: int | None = None) -> Frame
     try:
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
         total = len(reader)
+        stop = total if stop is None else stop
+        if not 0 <= start < stop <= total:
+            raise VideoError(f"frames {start}…{stop} asked for, the clip has {total}")
+        return reader.get_batch(range(start, stop)).asnumpy()
     except (decord.DECORDError, RuntimeError) as error:
         raise VideoError(f"{len(data)} bytes that are not a readable video") from error
-    stop = total if stop is None else stop
-    if not 0 <= start < stop <= total:
-        raise VideoError(f"frames {start}…{stop} asked for, the clip has {total}")
-    return reader.get_batch(range(start, stop)).asnumpy()
 
 
 def write_video(path: Path | str, frames: FrameArray, fps: float, crf: int = CRF) -> None:

@@ -10,7 +10,7 @@ takes by repeating its last frame, column and row, so what comes back may be lon
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ EXACT_LOGVAR = -30.0
 
 @dataclass(frozen=True)
 class Peer:
-    """A class of diffusers and how far it compresses."""
+    """A network of diffusers and how far it compresses."""
 
     cls: str
     temporal_factor: int
@@ -62,7 +62,8 @@ PEERS = {
         },
     ),
 }
-"""Short name → network. ``sd3`` is the image autoencoder, frame by frame."""
+"""Short name → network, and the factors of this architecture; another one has factors of its own, see ``factors``.
+``sd3`` is the image autoencoder, frame by frame."""
 
 
 class PeerVAE(nn.Module):
@@ -99,12 +100,12 @@ def new_peer(name: str, **architecture: Any) -> PeerVAE:
     """A peer with random weights; ``architecture`` overrides the arguments of its class.
 
     Raises:
-        ValueError: if the name is not in ``PEERS``.
+        ValueError: if the name is not in ``PEERS``, or the network does not compress by its own ``factors``.
     """
     if name not in PEERS:
         raise ValueError(f"no peer {name!r}: choose one of {', '.join(PEERS)}")
     peer = PEERS[name]
-    return PeerVAE(getattr(diffusers, peer.cls)(**(peer.architecture | architecture)), peer)
+    return _wrapped(getattr(diffusers, peer.cls)(**(peer.architecture | architecture)), peer, name)
 
 
 def load_peer(source: str) -> PeerVAE:
@@ -115,32 +116,103 @@ def load_peer(source: str) -> PeerVAE:
             repository follows a ``#``: ``THUDM/CogVideoX-5b#vae``.
 
     Raises:
-        ValueError: if there is no such folder or repository, or its class is none of ``PEERS``.
+        ValueError: if there is no such folder or repository, its ``config.json`` cannot be read, its class is none of
+            ``PEERS``, its weights are missing or of another network, or it does not compress by its own ``factors``.
     """
     repository, _, subfolder = source.partition("#")
-    local = Path(repository) / subfolder / "config.json"
+    config = _config_file(source)
+    cls = _class_name(config)
+    known = {peer.cls: peer for peer in PEERS.values()}
+    if cls not in known:
+        raise ValueError(f"{source} holds a {cls}, which is none of {', '.join(known)}")
+    options = {"subfolder": subfolder} if subfolder else {}
     try:
-        config = local if local.is_file() else Path(hf_hub_download(repository, "config.json", subfolder=subfolder))
+        network = getattr(diffusers, cls).from_pretrained(
+            repository, use_safetensors=True, low_cpu_mem_usage=False, **options
+        )
+    except Exception as error:  # of diffusers, safetensors and torch: no file, a broken one, other shapes
+        raise ValueError(
+            f"{source}: no {cls} can be made of {config} and the weights beside it ({_first_line(error)}): the folder "
+            f"needs diffusion_pytorch_model.safetensors of the same network"
+        ) from error
+    return _wrapped(network, known[cls], source).eval().requires_grad_(False)
+
+
+def factors(network: nn.Module) -> tuple[int, int]:
+    """Frames a latent and pixels of a side of a latent, as the configuration of a network of ``PEERS`` says."""
+    net = cast(Any, network)
+    config = net.config
+    match type(network).__name__:
+        case "AutoencoderKL":
+            return 1, 2 ** (len(config.block_out_channels) - 1)
+        case "AutoencoderKLCogVideoX":
+            return int(config.temporal_compression_ratio), 2 ** (len(config.block_out_channels) - 1)
+        case "AutoencoderKLCosmos":
+            return config.temporal_compression_ratio, config.spatial_compression_ratio
+        case "AutoencoderKLWan":  # its scale_factor_* only tell pipelines, and stay at 4 and 8 if nobody sets them
+            return 2 ** sum(config.temperal_downsample), (config.patch_size or 1) * 2 ** (len(config.dim_mult) - 1)
+        case _:
+            return net.temporal_compression_ratio, net.spatial_compression_ratio
+
+
+@torch.no_grad()
+def _wrapped(network: nn.Module, peer: Peer, source: str) -> PeerVAE:
+    """The network with its own factors, which it must keep to on a clip of two windows (no arithmetic: meta device)."""
+    time, space = factors(network)
+    peer = replace(peer, temporal_factor=time, spatial_factor=space)
+    shape = (1, 3, 1 + 2 * time, 2 * space, 2 * space)
+    said = f"{source}: the configuration of this {peer.cls} says {time} frames and {space}×{space} pixels a latent"
+    try:
+        with torch.device("meta"):
+            twin = cast(Any, type(network)).from_config(cast(Any, network).config).to("meta")  # Cosmos has constants
+            found = tuple(PeerVAE(twin, peer).encode(torch.empty(shape)).mean.shape[2:])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{said}, but it takes no clip of {shape[2:]} ({_first_line(error)}): correct it") from error
+    expected = (3 if time > 1 else shape[2], 2, 2)
+    if found != expected:
+        raise ValueError(
+            f"{said}, but it makes latents of {found}, not {expected}, of a clip of {shape[2:]}: correct it"
+        )
+    return PeerVAE(network, peer)
+
+
+def _config_file(source: str) -> Path:
+    """``config.json`` of a peer, from the hub if there is no such folder."""
+    repository, _, subfolder = source.partition("#")
+    local = Path(repository) / subfolder / "config.json"
+    if local.is_file():
+        return local
+    try:
+        return Path(hf_hub_download(repository, "config.json", subfolder=subfolder))
     except Exception as error:  # the hub's own errors are many: no such repository, gated, offline, no valid id
         raise ValueError(
             f"{local} does not exist, and {source!r} cannot be had from the hub ({type(error).__name__}): give the "
             f"vae/ folder of a download, or an id such as THUDM/CogVideoX-5b#vae"
         ) from error
-    cls = json.loads(config.read_text()).get("_class_name")
-    known = {peer.cls: peer for peer in PEERS.values()}
-    if cls not in known:
-        raise ValueError(f"{source} holds a {cls}, which is none of {', '.join(known)}")
-    options = {"subfolder": subfolder} if subfolder else {}
-    network = getattr(diffusers, cls).from_pretrained(
-        repository, use_safetensors=True, low_cpu_mem_usage=False, **options
-    )
-    return PeerVAE(network, known[cls]).eval().requires_grad_(False)
+
+
+def _class_name(config: Path) -> str | None:
+    try:
+        found = json.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{config} cannot be read as JSON ({_first_line(error)}): download it again") from error
+    return found.get("_class_name") if isinstance(found, dict) else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def extended_size(size: tuple[int, int, int], time: int, space: int) -> tuple[int, int, int]:
+    """The least frames, height and width from ``size`` on that are 1 + k·time, and multiples of ``space``."""
+    frames, height, width = size
+    return frames + -(frames - 1) % time, height + -height % space, width + -width % space
 
 
 def extend(video: Float[Tensor, "B 3 F H W"], time: int, space: int) -> Float[Tensor, "B 3 F2 H2 W2"]:
-    """Repeat the last frame, column and row until F2 is 1 + k·time and H2 and W2 are multiples of ``space``."""
+    """Repeat the last frame, column and row until the clip has its ``extended_size``."""
     frames, height, width = video.shape[2:]
-    missing = -(frames - 1) % time, -height % space, -width % space
-    if not any(missing):
+    longer, higher, wider = extended_size((frames, height, width), time, space)
+    if (longer, higher, wider) == (frames, height, width):
         return video
-    return F.pad(video, (0, missing[2], 0, missing[1], 0, missing[0]), mode="replicate")
+    return F.pad(video, (0, wider - width, 0, higher - height, 0, longer - frames), mode="replicate")

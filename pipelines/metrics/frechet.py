@@ -1,4 +1,4 @@
-"""Fréchet video distance (Unterthiner et al. 2019), as StyleGAN-V computes it with its I3D network.
+"""Fréchet video distance (Unterthiner et al. 2019) with StyleGAN-V's I3D file, but not by StyleGAN-V's program.
 
 FVD is the squared Fréchet distance between two Gaussians, fitted to features of true and of made videos::
 
@@ -6,6 +6,11 @@ FVD is the squared Fréchet distance between two Gaussians, fitted to features o
 
 It depends on the number of videos: with n videos a covariance has rank n − 1, and the distance of two samples of one
 distribution is above 0. Compare figures of the same clips, frames and n only.
+
+They do not compare with published ones, which are computed otherwise. Here frames are scaled and cut as ``i3d_input``
+says, in floating point, and given to the network as they are (``rescale=False, resize=False``); covariances divide by
+n − 1. StyleGAN-V gives the same file raw 8-bit frames, has it scale values and size itself (``rescale=True,
+resize=True``), and divides covariances by n.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ DATA_RANGE = 2.0
 MAX_PSNR_DB = 100.0
 """Of equal frames, for which it would be infinite."""
 
+SMALLEST_SIDE_PX = 11
+"""The window of SSIM: in a smaller frame it has no place, and no value."""
+
 
 def psnr(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, " B"]:
     """Peak signal-to-noise ratio in dB over RGB, the mean over frames."""
@@ -27,7 +30,13 @@ def psnr(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) 
 
 
 def ssim(video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, " B"]:
-    """Structural similarity (Wang et al. 2004: Gaussian of 1.5 px, K = 0.01 and 0.03) over RGB, mean over frames."""
+    """Structural similarity (Wang et al. 2004: Gaussian of 1.5 px, K = 0.01 and 0.03) over RGB, mean over frames.
+
+    Raises:
+        ValueError: if a side is shorter than ``SMALLEST_SIDE_PX``.
+    """
+    if min(video.shape[3:]) < SMALLEST_SIDE_PX:
+        raise ValueError(f"SSIM needs frames of {SMALLEST_SIDE_PX} pixels or more, not {tuple(video.shape[3:])}")
     frames = structural_similarity_index_measure(*_frames(video, target), data_range=DATA_RANGE, reduction="none")
     assert isinstance(frames, Tensor)
     return reduce(frames, "(B F) -> B", "mean", B=video.shape[0])
@@ -48,6 +57,9 @@ def lpips(
     return reduce(torch.stack(values), "(B F) -> B", "mean", B=video.shape[0])
 
 
-def _frames(video: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _frames(
+    video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"]
+) -> tuple[Float[Tensor, "N 3 H W"], Float[Tensor, "N 3 H W"]]:
+    """All frames of a batch, N = B·F, clipped."""
     first, second = (rearrange(v.float().clamp(-1, 1), "B C F H W -> (B F) C H W") for v in (video, target))
     return first, second

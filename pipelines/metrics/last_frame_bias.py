@@ -28,8 +28,10 @@ PROBE_RMS = 0.1
 answer about linearly."""
 
 
-def error_by_frame(video: Float[Tensor, "B 3 F H W"], reconstruction: Float[Tensor, "B 3 F H W"]) -> Tensor:
-    """Mean squared error of each frame, ``F``; videos in [-1, 1], what lies outside is clipped first, as for PSNR."""
+def error_by_frame(
+    video: Float[Tensor, "B 3 F H W"], reconstruction: Float[Tensor, "B 3 F H W"]
+) -> Float[Tensor, " F"]:
+    """Mean squared error of each frame; videos in [-1, 1], what lies outside is clipped first, as for PSNR."""
     error = (video.float().clamp(-1, 1) - reconstruction.float().clamp(-1, 1)).square()
     return reduce(error, "B C F H W -> F", "mean")
 
@@ -81,7 +83,7 @@ def information_by_place(
 
     Raises:
         ValueError: if a latent holds one frame only, the clip has no whole window, the encoder's latents are too few
-            for ``factor``, or the latent answers to no frame at all.
+            for ``factor``, or the latent answers to no frame at all, or by numbers that are not finite.
     """
     end = _whole_windows(video.shape[2], factor)
     video, place_1 = video[:, :, :end], end - factor
@@ -103,6 +105,8 @@ def information_by_place(
             change = (encode(disturbed).mean[:, :, -1] - clean.mean[:, :, -1]).float()
             scaled = change / unit.to(change).clamp(min=1e-12)[:, None, None]
             answers[place] += scaled.square().mean().double().cpu()
+    if not answers.isfinite().all():
+        raise ValueError("the latent's answer to a frame is not finite: the network is broken, or overflows")
     if not answers.sum() > 0:
         raise ValueError("the latent answers to none of its frames: this encoder has collapsed, or never been fitted")
     return (answers / answers.sum()).float()

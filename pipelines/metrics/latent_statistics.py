@@ -81,10 +81,12 @@ class LatentStatistics:
         """Add the latents of some clips, and the log-variances of their posterior.
 
         Raises:
-            ValueError: if the number of channels changes or an entry is not finite.
+            ValueError: if the number of channels changes, or an entry or a variance is not finite.
         """
         if not latents.isfinite().all():
             raise ValueError("latents hold numbers that are not finite: the network is broken or overflows")
+        if logvar is not None and not (logvar.isfinite() & logvar.float().exp().isfinite()).all():
+            raise ValueError("variances of latents are not finite: the network is broken or overflows")
         values = rearrange(latents.detach().double().cpu(), "B c f h w -> c (B f h w)")
         if self.count == 0:
             self._start(values)
@@ -185,7 +187,7 @@ class _Histogram:
         return low + (high - low) * (place - left)
 
 
-def _from_normal(cdf: Float[Tensor, "*channels n"]) -> Tensor:
+def _from_normal(cdf: Float[Tensor, "*channels n"]) -> Float[Tensor, "*channels"]:
     """1-Wasserstein distance from N(0, 1): the area between the two distribution functions."""
     return torch.trapezoid((cdf - torch.special.ndtr(GRID)).abs(), GRID, dim=-1)
 

@@ -55,7 +55,10 @@ def test_networks_are_compared_on_the_same_clips(tmp_path, tracking, vae_checkpo
     assert "lpips" not in ours["metrics"]
     assert "have rank 2" in results["notes"]["fvd"]
 
+    assert [found["unavailable"] for found in (ours, ltx)] == [{}, {}]
     page = (out / "report.html").read_text()
+    assert page.count(" (2 clips)</td>") == 2  # shares are of --probe_clips, all else of 3
+    assert "resampling of the 3 clips, or of as many as" in page
     assert page.count("data:video/mp4;base64,") == 2
     assert page.count("data:image/png;base64,") == 3 + 2
     assert "<td>LPIPS ↓</td><td>–</td><td>–</td>" in page
@@ -143,6 +146,11 @@ def test_mistakes_are_one_line(tmp_path, capsys):
         (["--num_frames", "16"], "use 13 or 17 frames"),
         (["--num_frames", "33"], "33"),
         (["--size", "[60, 64]"], "size is (H, W) in multiples of 8 pixels, not (60, 64)"),
+        (["--size", "[8, 64]"], "not (8, 64), and SSIM needs 11 or more"),
+        (["--samples", "-1"], "--samples is -1: give 0 for none, or more"),
+        (["--probe_clips", "-2"], "--probe_clips is -2: give 0 for none, or more"),
+        (["--device", "foo"], "--device foo cannot be used"),
+        (["--device", "cuda:99"], "--device cuda:99 cannot be used"),
         (["--lpips_weights", "none.pth"], "no VGG-16 weights at none.pth: download"),
         (["--fvd_network", "none.pt"], "no I3D network at none.pt: download"),
     ],

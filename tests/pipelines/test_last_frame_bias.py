@@ -127,3 +127,5 @@ def test_mistakes_are_named(video: Tensor) -> None:
         information_by_place(average, video, 8)
     with pytest.raises(ValueError, match="answers to none of its frames"):
         information_by_place(encoder(torch.zeros(1, 4)), video)
+    with pytest.raises(ValueError, match="answer to a frame is not finite"):
+        information_by_place(encoder(torch.full((1, 4), torch.inf)), video)

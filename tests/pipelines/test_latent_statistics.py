@@ -119,3 +119,6 @@ def test_mistakes_are_named() -> None:
         statistics.update(torch.randn(1, 3, 1, 4, 4))
     with pytest.raises(ValueError, match="not finite"):
         statistics.update(torch.full(SHAPE, torch.nan))
+    for logvar in (torch.nan, torch.inf, -torch.inf, 100.0):  # e^100 is more than float32 holds
+        with pytest.raises(ValueError, match="variances of latents are not finite"):
+            statistics.update(torch.zeros(SHAPE), torch.full(SHAPE, logvar))

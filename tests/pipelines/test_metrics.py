@@ -34,6 +34,12 @@ def test_ssim_of_constants_is_its_closed_form():
     )
 
 
+def test_ssim_has_no_value_in_frames_below_its_window():
+    assert ssim(torch.zeros(1, 3, 1, 11, 11), torch.zeros(1, 3, 1, 11, 11)).item() == 1
+    with pytest.raises(ValueError, match=r"11 pixels or more, not \(10, 16\)"):
+        ssim(torch.zeros(1, 3, 1, 10, 16), torch.zeros(1, 3, 1, 10, 16))
+
+
 def test_ssim_falls_with_noise_and_psnr_follows_its_variance():
     generator = torch.Generator().manual_seed(0)
     target = torch.rand(1, 3, 2, 64, 64, generator=generator) - 0.5

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 
 from models.vae.peers import PEERS, extend, load_peer, new_peer
 
@@ -48,6 +49,72 @@ def test_saved_weights_come_back(tmp_path: Path) -> None:
     again = load_peer(f"{tmp_path}#vae")
     assert torch.equal(again.encode(video).mean, vae.encode(video).mean)
     assert torch.equal(load_peer(str(tmp_path / "vae")).encode(video).mean, vae.encode(video).mean)
+
+
+OTHER_FACTORS = [
+    ("cosmos", {"spatial_compression_ratio": 16}, (4, 16)),
+    ("cosmos", {"temporal_compression_ratio": 8}, (8, 8)),
+    ("wan", {"patch_size": 2, "is_residual": True, "in_channels": 12, "out_channels": 12}, (4, 16)),
+    ("wan", {"temperal_downsample": [False, False, True]}, (2, 8)),
+    ("cogvideox", {"temporal_compression_ratio": 8}, (8, 8)),
+    ("hunyuan", {"spatial_compression_ratio": 4}, (4, 4)),
+    (
+        "sd3",
+        {
+            "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2,
+            "block_out_channels": (8, 8),
+        },
+        (1, 2),
+    ),
+    ("ltx", {"patch_size": 2}, (8, 16)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "architecture", "expected"), OTHER_FACTORS)
+@torch.no_grad()
+def test_factors_are_those_of_the_architecture(
+    name: str, architecture: dict[str, object], expected: tuple[int, int], tmp_path: Path
+) -> None:
+    """Whatever its class is by default: in a clip that neither fits, only whole windows and latents are added."""
+    made = new_peer(name, **SMALL[name] | architecture).eval()
+    made.network.save_pretrained(tmp_path)
+    video, (time, space) = torch.rand(1, 3, 9, 40, 40) * 2 - 1, expected
+    for vae in (made, load_peer(str(tmp_path))):
+        assert (vae.peer.temporal_factor, vae.peer.spatial_factor) == expected
+        latents = vae.encode(video).mean
+        assert latents.shape[2:] == (1 + -(-8 // time), -(-40 // space), -(-40 // space))
+        assert all(got >= asked for got, asked in zip(vae.decode(latents).shape, video.shape, strict=True))
+
+
+def test_a_configuration_that_is_not_what_the_network_does_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ltx: the configuration .* says 8 frames and 16×16 pixels a latent, but it"):
+        new_peer("ltx", **SMALL["ltx"], spatial_compression_ratio=16)
+
+
+def test_to_check_factors_draws_no_random_number() -> None:
+    """A seed gives the weights that it gave before there was a check."""
+    torch.manual_seed(0)
+    weights = new_peer("wan", **SMALL["wan"]).state_dict()
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    alone = AutoencoderKLWan(**SMALL["wan"])
+    assert torch.equal(torch.rand(1), after)
+    assert all(torch.equal(weights[f"network.{name}"], value) for name, value in alone.state_dict().items())
+
+
+def test_folders_that_are_not_whole_are_named(tmp_path: Path) -> None:
+    new_peer("wan", **SMALL["wan"]).network.save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"no AutoencoderKLWan can be made of .*config\.json"):
+        load_peer(str(tmp_path))
+    weights.unlink()
+    with pytest.raises(ValueError, match=r"needs diffusion_pytorch_model\.safetensors"):
+        load_peer(str(tmp_path))
+    for text in ("{", "[]", "\x00"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match="cannot be read as JSON" if text != "[]" else "holds a None"):
+            load_peer(str(tmp_path))
 
 
 def test_what_is_no_peer_is_named(tmp_path: Path) -> None:
