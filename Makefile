@@ -75,7 +75,7 @@ generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=w
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
 	  $(if $(BACKGROUND),--background "$(BACKGROUND)") --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
 
-ablate-vae: $(READY)  ## What the VAE's training strategies are worth, in half an hour: see benchmarks/ablate_vae.py for its data
+ablate-vae: $(READY)  ## What the VAE's training strategies are worth, each left out: benchmarks/ablate_vae.py names its data
 	$(PYTHON) -m benchmarks.ablate_vae --workers $(WORKERS)
 
 mlflow: $(READY)  ## Open MLflow on the runs made here
