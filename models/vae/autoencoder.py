@@ -230,9 +230,7 @@ def _stream(past: Past | None, conv_in: nn.Module, x: Float[Tensor, "B C F H W"]
     """Where ``past`` ends, if it is of the clip that ``x`` continues; ``conv_in`` is the first to look back."""
     if past is not None:
         if conv_in not in past.tails:
-            raise ValueError(
-                "this past is of the other direction or another network: encode and decode have their own"
-            )
+            raise ValueError("this past is of the other direction or another network: encode and decode have their own")
         batch, _, _, height, width = past.tails[conv_in].shape
         if (batch, height * patch, width * patch) != (x.shape[0], *x.shape[3:]):
             raise ValueError(
