@@ -9,12 +9,16 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from models.batch import BodyBatch, ClipBatch
 from models.vae import Gaussian, VAEConfig, VideoVAE
 from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
-from models.vae.module import VAEModule, load_vae, psnr, warmup_cosine
+from models.vae.module import VAEModule, load_vae, psnr
+from models.vae.noise import sample_at
+from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from pipelines.callbacks.guard import Guard, gradient_norms
 
 SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
@@ -50,14 +54,23 @@ def clip_batch() -> ClipBatch:
     )
 
 
-def fit(module: VAEModule, steps: int, folder: Path, precision: str = "32-true") -> L.Trainer:
+def fit(
+    module: VAEModule,
+    steps: int,
+    folder: Path,
+    precision: Any = "32-true",
+    ckpt_path: Path | None = None,
+    **options: Any,
+) -> L.Trainer:
+    """``steps`` of the optimizer, each on the same two clips."""
+    micro_batches = steps * options.get("accumulate_grad_batches", 1)
     trainer = L.Trainer(
         max_steps=steps, accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, num_sanity_val_steps=0,
-        check_val_every_n_epoch=None, val_check_interval=steps,
+        check_val_every_n_epoch=None, val_check_interval=micro_batches, **options,
     )  # fmt: skip
-    clips = DataLoader([clip_batch()] * steps, batch_size=None)
-    trainer.fit(module, clips, DataLoader([clip_batch()], batch_size=None))
+    clips = DataLoader([clip_batch()] * micro_batches, batch_size=None)
+    trainer.fit(module, clips, DataLoader([clip_batch()], batch_size=None), ckpt_path=ckpt_path)
     return trainer
 
 
@@ -135,32 +148,56 @@ def test_the_share_of_picture_steps_is_the_same_draw_on_every_rank_and_in_every_
     assert 0.19 < sum(draws[:400]) / 400 < 0.31
 
 
-def test_noise_of_a_clip_is_that_of_its_place_in_the_global_batch() -> None:
+def latents_of_a_stream(clips: int, ranks: int, batch_size: int) -> torch.Tensor:
+    """What a fit draws for the first clips of the stream, in their order, from the same posterior for each."""
     module = VAEModule(SMALL, PLAIN, frame_decoder_channels=(16,))
-    posterior = Gaussian(torch.zeros(4, 16, 2, 2, 2), torch.zeros(4, 16, 2, 2, 2))
+    drawn = {}
+    for batch in range(clips // (ranks * batch_size)):
+        for rank in range(ranks):
+            loop = SimpleNamespace(total_batch_idx=batch)
+            module._trainer = SimpleNamespace(global_rank=rank, world_size=ranks, fit_loop=loop)  # type: ignore
+            places = module._places(batch_size)
+            rows = torch.zeros(batch_size, 16, 2, 2, 2)
+            drawn |= dict(zip(places, sample_at(Gaussian(rows, rows), places, seed=3), strict=True))
+    return torch.stack([drawn[place] for place in range(clips)])
 
-    def latents(rank: int, world_size: int, rows: slice) -> torch.Tensor:
-        module._trainer = SimpleNamespace(global_rank=rank, world_size=world_size, global_step=5)  # type: ignore
-        part = Gaussian(posterior.mean[rows], posterior.logvar[rows])
-        return module._sample(part, len(part.mean))
 
-    alone = latents(0, 1, slice(None))
-    assert torch.equal(alone[0::2], latents(0, 2, slice(0, 2)))
-    assert torch.equal(alone[1::2], latents(1, 2, slice(2, 4)))
-    assert len({row.sum().item() for row in alone}) == 4
+def test_noise_of_a_clip_is_that_of_its_place_in_the_stream() -> None:
+    alone = latents_of_a_stream(8, ranks=1, batch_size=4)
+    for ranks, batch_size in ((2, 2), (4, 1), (1, 2), (1, 1)):  # the last two: micro-batches
+        assert torch.equal(alone, latents_of_a_stream(8, ranks, batch_size))
+    assert len({row.sum().item() for row in alone}) == 8
+
+
+def test_micro_batches_of_a_step_draw_different_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VAEModule(SMALL, PLAIN, frame_decoder_channels=(16,))
+    seen = []
+    decode = module.vae.decode
+    monkeypatch.setattr(module.vae, "decode", lambda latents: seen.append(latents.detach().clone()) or decode(latents))
+    monkeypatch.setattr(
+        module.vae, "encode", lambda video: Gaussian(torch.zeros(2, 16, 2, 2, 2), torch.zeros(2, 16, 2, 2, 2))
+    )
+    fit(module, 2, tmp_path, accumulate_grad_batches=2)
+    assert len({latents.sum().item() for latents in seen[:4]}) == 4
+
+
+def record_weights(module: VAEModule, name: str) -> list[torch.Tensor]:
+    """A list that gets a weight after each step of the optimizer."""
+    weights: list[torch.Tensor] = []
+    step = module.optimizer_step
+
+    def recorded(*args: Any, **kwargs: Any) -> None:
+        step(*args, **kwargs)
+        weights.append(module.vae.get_parameter(name).detach().clone())
+
+    module.optimizer_step = recorded  # type: ignore[method-assign]
+    return weights
 
 
 def test_the_average_follows_the_weights_and_is_what_counts(tmp_path: Path) -> None:
     module = VAEModule(SMALL, PLAIN, ema_decay=0.5, **SMALL_PARTS)
     name = "decoder.conv_in.weight"
-    expected, last = module.vae.get_parameter(name).detach().clone(), []
-    step = module.optimizer_step
-
-    def recorded(*args: Any, **kwargs: Any) -> None:
-        step(*args, **kwargs)
-        last.append(module.vae.get_parameter(name).detach().clone())
-
-    module.optimizer_step = recorded  # type: ignore[method-assign]
+    expected, last = module.vae.get_parameter(name).detach().clone(), record_weights(module, name)
     trainer = fit(module, 3, tmp_path)
     for steps, weight in enumerate(last, start=1):
         expected.lerp_(weight, 1 - min(0.5, (1 + steps) / (10 + steps)))
@@ -175,7 +212,8 @@ def test_the_average_follows_the_weights_and_is_what_counts(tmp_path: Path) -> N
 @pytest.mark.parametrize("image_share", [0.0, 1.0])
 def test_the_one_backward_pass_is_two_separate_ones(image_share: float) -> None:
     module = VAEModule(SMALL, EVERYTHING, image_share=image_share, **SMALL_PARTS)
-    module._trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0)  # type: ignore[assignment]
+    loop = SimpleNamespace(total_batch_idx=0)
+    module._trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, fit_loop=loop)  # type: ignore
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = clip_batch()
     module.training_step(batch, 0).backward()
@@ -185,7 +223,7 @@ def test_the_one_backward_pass_is_two_separate_ones(image_share: float) -> None:
 
     video = batch.video if not image_share else batch.video.transpose(1, 2).flatten(0, 1)[:, :, None]
     posterior = module.vae.encode(video)
-    latents = module._sample(posterior, 2)
+    latents = sample_at(posterior, [0, 1], module.seed)
     decoded = module.vae.decode(latents)
     terms = module._reconstruction_terms(video, posterior, latents, decoded)
     loss = sum(getattr(module.weights, name) * term for name, term in terms.items())
@@ -220,6 +258,61 @@ def test_a_second_stage_starts_from_the_first_with_or_without_its_extras(tmp_pat
         VAEModule(SMALL, EVERYTHING, init_from=str(tmp_path / "whole.ckpt"), frame_decoder_channels=(16,))
     with pytest.raises(ValueError, match=r"nowhere.ckpt: no such checkpoint; fit one with `python -m"):
         VAEModule(SMALL, PLAIN, init_from="nowhere.ckpt")
+
+
+def test_a_given_average_is_followed_with_its_decay_from_the_first_step(tmp_path: Path) -> None:
+    first = VAEModule(SMALL, PLAIN, ema_decay=0.9, **SMALL_PARTS)
+    fit(first, 3, tmp_path).save_checkpoint(tmp_path / "first.ckpt")
+    second = VAEModule(SMALL, PLAIN, ema_decay=0.9, init_from=str(tmp_path / "first.ckpt"), **SMALL_PARTS)
+    name = "decoder.conv_in.weight"
+    expected = first.judged.get_parameter(name).detach().clone()
+    weights = record_weights(second, name)
+    fit(second, 5, tmp_path).save_checkpoint(tmp_path / "second.ckpt")
+    for weight in weights:
+        expected.lerp_(weight, 1 - 0.9)
+    torch.testing.assert_close(second.judged.get_parameter(name).detach(), expected)
+
+    resumed = VAEModule(SMALL, PLAIN, ema_decay=0.9, **SMALL_PARTS)  # without init_from
+    weights = record_weights(resumed, name)
+    fit(resumed, 7, tmp_path, ckpt_path=tmp_path / "second.ckpt")
+    assert len(weights) == 2
+    for weight in weights:
+        expected.lerp_(weight, 1 - 0.9)
+    torch.testing.assert_close(resumed.judged.get_parameter(name).detach(), expected)
+
+
+def test_a_new_average_forgets_the_start(tmp_path: Path) -> None:
+    fit(VAEModule(SMALL, PLAIN, **SMALL_PARTS), 1, tmp_path).save_checkpoint(tmp_path / "bare.ckpt")
+    module = VAEModule(SMALL, PLAIN, ema_decay=0.9, init_from=str(tmp_path / "bare.ckpt"), **SMALL_PARTS)
+    assert not module.starts_averaged
+
+
+def test_each_side_is_clipped_by_itself(tmp_path: Path) -> None:
+    quiet, loud = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD(parameter_groups({"one": ([quiet], 1.0), "other": ([loud], 1.0), "none": ([], 1.0)}))
+    quiet.grad, loud.grad = torch.tensor([0.3, 0.4]), torch.tensor([30.0, 40.0])
+    clip_groups(optimizer, 1.0)
+    torch.testing.assert_close(quiet.grad, torch.tensor([0.3, 0.4]))
+    torch.testing.assert_close(loud.grad, torch.tensor([0.6, 0.8]))
+
+
+def test_a_fit_clips_each_side_and_shows_both_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VAEModule(SMALL, EVERYTHING, **SMALL_PARTS)
+    norms = []
+
+    def look(module: VAEModule, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        before = gradient_norms(optimizer)
+        VAEModule.configure_gradient_clipping(module, optimizer, *args, **kwargs)
+        norms.append((before, gradient_norms(optimizer)))
+
+    monkeypatch.setattr(module, "configure_gradient_clipping", look.__get__(module))
+    metrics = fit(module, 1, tmp_path, gradient_clip_val=1e-3, callbacks=[Guard()]).callback_metrics
+    ((before, after),) = norms
+    assert before.keys() == {"train/grad_norm", "train/grad_norm_discriminators"}
+    for name, norm in before.items():
+        assert norm > 1e-3
+        assert after[name] == pytest.approx(1e-3, rel=1e-2)
+        assert metrics[name].item() == pytest.approx(norm)
 
 
 def test_settings_out_of_range_name_the_limit() -> None:
