@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from models import flow
 from models.batch import Conditions, LatentBatch
-from models.checkpoint import fill, part_of, read_checkpoint
+from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.isa_dit.transformer import ISADiT, ISADiTConfig
 
@@ -192,7 +192,7 @@ def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISAD
         ValueError: if the file is missing, holds no ISA-DiT, or one of another version of this code.
     """
     content = _read(checkpoint, device)
-    network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
+    network = ISADiT(config_of(ISADiTConfig, content["isa_dit_config"], checkpoint))
     fill(network, part_of(content, "averaged."), checkpoint)
     return network.to(device).eval().requires_grad_(False)
 

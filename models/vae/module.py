@@ -23,13 +23,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from models.batch import ClipBatch
-from models.checkpoint import fill, part_of, read_checkpoint
+from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.vae.autoencoder import Gaussian, VAEConfig, VideoVAE
 from models.vae.discriminator import PatchDiscriminator
@@ -44,6 +44,7 @@ from models.vae.losses import (
 )
 from models.vae.noise import sample_at
 from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from models.vae.psnr import psnr
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class VAEModule(L.LightningModule):
         seed: of the noise in the latents, together with the place of a clip in the stream of clips.
 
     Raises:
-        ValueError: if ``image_share`` or ``ema_decay`` is out of range, or ``init_from`` holds another autoencoder.
+        ValueError: if a setting is out of range, or ``init_from`` holds another autoencoder.
     """
 
     def __init__(
@@ -103,6 +104,10 @@ class VAEModule(L.LightningModule):
             raise ValueError(f"image_share is a share of the steps, in [0, 1], not {image_share}")
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay must lie in [0, 1), 0 for no average, not {ema_decay}")
+        if l1_beta < 0:
+            raise ValueError(f"l1_beta is an error, at least 0, not {l1_beta}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, not {warmup_steps}")
         self.vae = VideoVAE(vae)
         self.vae.checkpoint_activations = checkpoint_activations
         if image_weights:
@@ -128,6 +133,14 @@ class VAEModule(L.LightningModule):
     def judged(self) -> VideoVAE:
         """The weights that count: averaged ones where there are any."""
         return self.vae if self.averaged is None else self.averaged
+
+    def setup(self, stage: str) -> None:
+        """Raises ``ValueError`` for a precision that keeps weights in 16 bits."""
+        if self.trainer.precision in ("bf16-true", "16-true"):
+            raise ValueError(
+                f"trainer.precision is {self.trainer.precision}: weights, their average and the losses need float32; "
+                f"set bf16-mixed"
+            )
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Eq. 1–2, plus the discriminators' own objective, which shares no parameter with it."""
@@ -234,16 +247,6 @@ class VAEModule(L.LightningModule):
         self.starts_averaged = checkpoint.get("starts_averaged", self.starts_averaged)
 
 
-def psnr(
-    video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"], where: Bool[Tensor, "B F H W"]
-) -> Float[Tensor, ""]:
-    """Peak signal-to-noise ratio in dB over the pixels ``where`` of each clip, averaged over clips that have any."""
-    error = (video.clamp(-1, 1) - target).square().mean(dim=1)
-    count = where.sum(dim=(1, 2, 3))
-    mse = (error * where).sum(dim=(1, 2, 3))[count > 0] / count[count > 0]
-    return (10 * torch.log10(4 / mse.clamp(min=1e-10))).mean()  # values span 2, so the squared peak is 4
-
-
 def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> VideoVAE:
     """The autoencoder inside a checkpoint of a fit, ready for use: its averaged weights where the fit kept them.
 
@@ -251,10 +254,10 @@ def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> Vide
         checkpoint: a file, or the folder that a ZeRO-1 or ZeRO-2 fit wrote.
 
     Raises:
-        ValueError: if there is no such checkpoint, or it holds no autoencoder.
+        ValueError: if there is no such checkpoint, or it holds no autoencoder, or one of another version.
     """
     content = _read(checkpoint, device)
-    vae = VideoVAE(VAEConfig(**content["vae_config"]))
+    vae = VideoVAE(config_of(VAEConfig, content["vae_config"], checkpoint))
     fill(vae, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
     return vae.to(device).eval().requires_grad_(False)
 
@@ -266,7 +269,7 @@ def start_from(module: VAEModule, checkpoint: str | Path) -> None:
         ValueError: if the checkpoint's autoencoder, or a part that both have, is of another configuration.
     """
     content = _read(checkpoint, "cpu")
-    saved, ours = VAEConfig(**content["vae_config"]), module.vae.config
+    saved, ours = config_of(VAEConfig, content["vae_config"], checkpoint), module.vae.config
     if saved != ours:
         wrong = [name for name, value in asdict(ours).items() if value != getattr(saved, name)]
         raise ValueError(

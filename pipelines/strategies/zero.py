@@ -18,7 +18,8 @@ from lightning.pytorch.plugins import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 from torch import nn
 
-from pipelines.checkpoint_files import beside, find_folder, put_folder
+from models.checkpoint import beside, find_folder
+from pipelines.checkpoint_files import put_folder
 
 
 class ZeRO(DeepSpeedStrategy):

@@ -1,6 +1,6 @@
 """The training step under a real Trainer: it learns, and draws the same again."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader
 from models.batch import BodyBatch, ClipBatch
 from models.vae import Gaussian, VAEConfig, VideoVAE
 from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
-from models.vae.module import VAEModule, load_vae, psnr
+from models.vae.module import VAEModule, load_vae
 from models.vae.noise import sample_at
 from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from models.vae.psnr import psnr
 from pipelines.callbacks.guard import Guard, gradient_norms
+from pipelines.metrics import image
 
 SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
@@ -107,6 +109,23 @@ def test_a_checkpoint_gives_the_autoencoder_back_without_unpickling(tmp_path: Pa
         load_vae(tmp_path / "other.ckpt")
 
 
+def test_what_is_no_checkpoint_of_this_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "vae.ckpt"
+    content = {"state_dict": VideoVAE(SMALL).state_dict(), "vae_config": {**asdict(SMALL), "old_trick": 3}}
+    torch.save(content, path)
+    for load in (load_vae, lambda where: VAEModule(SMALL, PLAIN, init_from=str(where), **SMALL_PARTS)):
+        with pytest.raises(ValueError, match=r"another version of this code: its VAEConfig has old_trick, which this"):
+            load(path)
+    whole = path.read_bytes()
+    for wrong in (b"hello, this is a text\n", b"", b"\x80\x02}", whole[:3000], whole[: len(whole) // 2]):
+        path.write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"vae.ckpt cannot be read: it is no file of torch.save, or was cut short"):
+            load_vae(path)
+    torch.save(torch.zeros(3), path)
+    with pytest.raises(ValueError, match=r"vae.ckpt holds a Tensor, where a checkpoint or weights were expected"):
+        load_vae(path)
+
+
 def test_the_same_seed_and_step_draw_the_same_noise(tmp_path: Path) -> None:
     weights = []
     for seed in (0, 0, 1):
@@ -132,20 +151,26 @@ def test_pictures_are_the_frames_of_the_clips_in_every_term(tmp_path: Path, monk
     assert torch.equal(pictures[7, :, 0], clips[1, :, 2])
     for name in ("l1", "kl", "reg", "gan_2d", "gan_3d", "gan_2d_discriminator", "gan_3d_discriminator"):
         assert metrics[f"train/{name}"].isfinite()
-    assert metrics["val/psnr"] > 0, "validation sees clips"
+    assert [tuple(video.shape) for video in seen] == 2 * [(10, 3, 1, 16, 16)] + [(2, 3, 5, 16, 16)]  # validation: clips
 
 
-def test_the_share_of_picture_steps_is_the_same_draw_on_every_rank_and_in_every_fit() -> None:
-    draws = []
-    for rank in (0, 1):
-        module = VAEModule(SMALL, PLAIN, image_share=0.25, frame_decoder_channels=(16,), seed=3)
-        trainer = SimpleNamespace(global_rank=rank, global_step=0)
-        module._trainer = trainer  # type: ignore[assignment]
-        for step in range(400):
-            trainer.global_step = step
-            draws.append(module._draws_pictures())
-    assert draws[:400] == draws[400:]
-    assert 0.19 < sum(draws[:400]) / 400 < 0.31
+def picture_steps(seed: int) -> list[bool]:
+    """Under a trainer that knows nothing but the step: the draw can depend on no rank, batch or earlier draw."""
+    module = VAEModule(SMALL, PLAIN, image_share=0.25, frame_decoder_channels=(16,), seed=seed)
+    trainer = SimpleNamespace()
+    module._trainer = trainer  # type: ignore[assignment]
+    drawn = {}
+    for step in reversed(range(400)):
+        trainer.global_step = step
+        drawn[step] = module._draws_pictures()
+    return [drawn[step] for step in range(400)]
+
+
+def test_the_share_of_picture_steps_is_a_function_of_seed_and_step() -> None:
+    drawn = picture_steps(seed=3)
+    assert drawn == picture_steps(seed=3)
+    assert drawn != picture_steps(seed=4)
+    assert 0.19 < sum(drawn) / 400 < 0.31
 
 
 def latents_of_a_stream(clips: int, ranks: int, batch_size: int) -> torch.Tensor:
@@ -320,6 +345,25 @@ def test_settings_out_of_range_name_the_limit() -> None:
         VAEModule(SMALL, PLAIN, image_share=1.5)
     with pytest.raises(ValueError, match=r"ema_decay must lie in \[0, 1\), 0 for no average, not 1.0"):
         VAEModule(SMALL, PLAIN, ema_decay=1.0)
+    with pytest.raises(ValueError, match=r"l1_beta is an error, at least 0, not -0.5"):
+        VAEModule(SMALL, PLAIN, l1_beta=-0.5)
+    with pytest.raises(ValueError, match="warmup_steps must be at least 0, not -1"):
+        VAEModule(SMALL, PLAIN, warmup_steps=-1)
+    with pytest.raises(ValueError, match=r"frame_decoder_channels must be multiples of the 8 norm groups, not \[30\]"):
+        VAEModule(SMALL, PLAIN, frame_decoder_channels=(30,))
+    with pytest.raises(ValueError, match="1 to 4 levels, not 0: set frame_decoder_channels"):
+        VAEModule(SMALL, PLAIN, frame_decoder_channels=())
+    for widths in ((), (8, 12), (0, 8)):
+        with pytest.raises(
+            ValueError, match="discriminator_channels must be one or more widths, those after the first"
+        ):
+            VAEModule(SMALL, EVERYTHING, frame_decoder_channels=(16,), discriminator_channels=widths)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_weights_in_16_bits_are_refused(tmp_path: Path, precision: str) -> None:
+    with pytest.raises(ValueError, match=f"trainer.precision is {precision}: .* set bf16-mixed"):
+        fit(VAEModule(SMALL, PLAIN, **SMALL_PARTS), 1, tmp_path, precision)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
@@ -338,3 +382,25 @@ def test_psnr_counts_only_the_pixels_asked_for() -> None:
     where[..., :2] = True
     assert psnr(video, target, where).item() == pytest.approx(20, abs=1e-4)  # 10 log10(4 / 0.04)
     assert psnr(video, target, torch.ones_like(where)).item() == pytest.approx(20 + 3.0103, abs=1e-3)
+
+
+def test_psnr_is_the_mean_over_frames_that_have_such_pixels() -> None:
+    target = torch.zeros(2, 3, 3, 8, 8)
+    video = target.clone()
+    for frame, error in enumerate((0.2, 0.02, 2.0)):  # 20 and 40 dB, and what nobody asks for
+        video[:, :, frame] += error
+    where = torch.ones(2, 3, 8, 8, dtype=torch.bool)
+    where[:, 2] = False
+    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
+    where[1, 1] = False  # the second clip: 20 dB
+    assert psnr(video, target, where).item() == pytest.approx(25, abs=1e-3)
+    where[1] = False
+    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
+
+
+def test_psnr_of_all_pixels_is_that_of_the_evaluation() -> None:
+    video, target = torch.rand(2, 3, 5, 16, 16) * 2.4 - 1.2, torch.rand(2, 3, 5, 16, 16) * 2 - 1
+    video[:, :, 0] = target[:, :, 0]  # at most 100 dB
+    video[:, :, 1] = 0.99 * target[:, :, 1]
+    everywhere = torch.ones(2, 5, 16, 16, dtype=torch.bool)
+    assert psnr(video, target, everywhere).item() == pytest.approx(image.psnr(video, target).mean().item(), abs=1e-3)
