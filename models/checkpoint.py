@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ ZERO_WEIGHTS = "checkpoint/mp_rank_00_model_states.pt"
 
 ZERO_3_WEIGHTS = "checkpoint/zero_pp_rank_0_mp_rank_00_model_states.pt"
 
+ConfigT = TypeVar("ConfigT")
+
 
 def read_checkpoint(path: str | Path, program: str, device: torch.device | str = "cpu") -> dict[str, Any]:
     """The content of a checkpoint, weights under ``state_dict``.
@@ -21,13 +24,14 @@ def read_checkpoint(path: str | Path, program: str, device: torch.device | str =
         program: that writes such checkpoints, for messages: ``pipelines.fit_vae``.
 
     Raises:
-        ValueError: if there is none, or it is a folder that cannot be read without the ranks that wrote it.
+        ValueError: if there is none, it is cut short or no checkpoint at all, or it is a folder that cannot be read
+            without the ranks that wrote it.
     """
-    path = Path(path)
+    path = find_folder(Path(path))
     if path.is_file():
-        return torch.load(path, map_location=device, weights_only=True)
+        return load_tensors(path, device)
     if (path / ZERO_WEIGHTS).is_file():
-        content = torch.load(path / ZERO_WEIGHTS, map_location=device, weights_only=True)
+        content = load_tensors(path / ZERO_WEIGHTS, device)
         return {**content, "state_dict": content["module"]}
     if (path / ZERO_3_WEIGHTS).is_file():
         raise ValueError(
@@ -37,6 +41,56 @@ def read_checkpoint(path: str | Path, program: str, device: torch.device | str =
     if path.is_dir():
         raise ValueError(f"{path} is a folder without {ZERO_WEIGHTS}: give a checkpoint file, or a ZeRO fit's folder")
     raise ValueError(f"{path}: no such checkpoint; fit one with `python -m {program}`")
+
+
+def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The dictionary in a file of ``torch.save``.
+
+    Raises:
+        ValueError: if it is another kind of file, or was cut short.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever the bytes of a foreign file make the unpickler stumble over
+        raise ValueError(
+            f"{path} cannot be read: it is no file of torch.save, or was cut short ({type(error).__name__}); "
+            f"give another, or copy or download it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, where a checkpoint or weights were expected")
+    return content
+
+
+def beside(path: Path, kind: str) -> Path:
+    """A name in the same folder, so on the same disk, that no checkpoint has."""
+    return path.with_name(f".{path.name}.{kind}")
+
+
+def find_folder(path: Path) -> Path:
+    """``path``, or what was there before a save that was killed between the two moves of a ZeRO fit's folder.
+
+    See ``pipelines.checkpoint_files.put_folder``.
+    """
+    if not path.name:  # "." or "/"
+        return path
+    previous = beside(path, "previous")
+    return previous if previous.is_dir() and not path.exists() else path
+
+
+def config_of(kind: type[ConfigT], saved: dict[str, Any], where: str | Path) -> ConfigT:
+    """The configuration, a dataclass, that a checkpoint holds as plain numbers.
+
+    Raises:
+        ValueError: if it has keys that this version of the code lacks; ``where`` says whose it is.
+    """
+    if unknown := sorted(saved.keys() - {field.name for field in fields(kind)}):  # type: ignore[arg-type]
+        raise ValueError(
+            f"{where} was fitted by another version of this code: its {kind.__name__} has {', '.join(unknown)}, which "
+            f"this one lacks; use the version that wrote it, or fit again"
+        )
+    return kind(**saved)
 
 
 def part_of(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, steps: int) -> None:
+def follow(average: nn.Module, network: nn.Module, decay: float, steps: int | None) -> None:
     """Move ``average`` towards ``network``: average ← d · average + (1 − d) · network.
 
     Call it in ``LightningModule.optimizer_step``, after the step: a callback may save a checkpoint before the module's
@@ -17,9 +17,10 @@ def follow(average: nn.Module, network: nn.Module, decay: float, steps: int) -> 
         average: a copy of ``network``; stays in its own (float32) precision.
         decay: d in [0, 1) of a long fit.
         steps: optimizer steps made so far. Early on the average is short, d = (1 + steps) / (10 + steps), so that it
-            does not remember the start.
+            does not remember the start. None: the start is itself an average, worth remembering, and d is ``decay``.
     """
-    decay = min(decay, (1 + steps) / (10 + steps))
+    if steps is not None:
+        decay = min(decay, (1 + steps) / (10 + steps))
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(weight.to(mean.dtype), 1 - decay)
     for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):

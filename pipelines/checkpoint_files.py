@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from models.checkpoint import beside, find_folder
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -36,7 +39,7 @@ class WholeFiles(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raises ``ValueError`` for a folder, which only the strategy that wrote it can resume from."""
-        if Path(path).is_dir():
+        if find_folder(Path(path)).is_dir():
             raise ValueError(
                 f"{path} is the folder of a ZeRO fit: resume it with --trainer.strategy zero_1 or zero_2 and as many "
                 f"devices as it had, or start a new fit from its weights with --model.init_from {path}"
@@ -44,16 +47,11 @@ class WholeFiles(TorchCheckpointIO):
         return super().load_checkpoint(path, *args, **kwargs)
 
 
-def beside(path: Path, kind: str) -> Path:
-    """A name in the same folder, so on the same disk, that no checkpoint has."""
-    return path.with_name(f".{path.name}.{kind}")
-
-
 def put_folder(written: Path, path: Path) -> None:
     """Give a folder that is complete its final name.
 
     Folders cannot take another's place in one move: a kill between the two leaves ``path`` under ``previous``, where
-    ``find_folder`` finds it.
+    ``models.checkpoint.find_folder`` finds it.
     """
     previous = beside(path, "previous")
     shutil.rmtree(previous, ignore_errors=True)
@@ -65,7 +63,16 @@ def put_folder(written: Path, path: Path) -> None:
     shutil.rmtree(previous, ignore_errors=True)
 
 
-def find_folder(path: Path) -> Path:
-    """``path``, or what was there before a save that was killed in the middle of ``put_folder``."""
-    previous = beside(path, "previous")
-    return previous if previous.is_dir() and not path.exists() else path
+def require_checkpoint(path: str) -> None:
+    """Look at what a fit is to go on from, before anything is built; Lightning's own words and URLs pass.
+
+    Raises:
+        ValueError: if there is none, or a file that is no checkpoint or was cut short.
+    """
+    if path in ("last", "best", "hpc") or path.startswith("registry") or "://" in path:
+        return
+    found = find_folder(Path(path))
+    if not found.exists():
+        raise ValueError(f"ckpt_path is {path}: no such checkpoint; leave it out to start a new fit")
+    if found.is_file() and not zipfile.is_zipfile(found):  # the table of contents of such a file is its end
+        raise ValueError(f"ckpt_path is {path}, which is no checkpoint, or was cut short: give another")

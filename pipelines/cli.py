@@ -3,15 +3,19 @@
 ``FitCLI`` is Lightning's, in the ``omegaconf`` parser mode (``${data.size}`` and ``${oc.env:HOME}`` resolve), with an
 MLflow run as its logger. A fit resumed by ``--ckpt_path`` goes on in the run it began in: the folder of a checkpoint
 holds a ``run.json`` that names it.
+
+A user's mistake ends either with one line and status 2.
 """
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jsonargparse
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -21,10 +25,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import pipelines.strategies  # noqa: F401 (makes them known by name)
-from pipelines.callbacks.guard import Guard
+from pipelines.callbacks.guard import FitDiverged, Guard
 from pipelines.callbacks.sample_clips import SampleClips
 from pipelines.callbacks.throughput import Throughput
-from pipelines.checkpoint_files import WholeFiles
+from pipelines.checkpoint_files import WholeFiles, require_checkpoint
 from pipelines.tracking import RememberRun, RunLogger
 
 
@@ -68,17 +72,18 @@ class FitCLI(LightningCLI):
         args: list[str] | None = None,
     ) -> None:
         self.experiment, self.samples, self.watched = experiment, samples, watched
-        super().__init__(
-            model,
-            data,
-            args=args,
-            seed_everything_default=0,
-            trainer_defaults={"default_root_dir": "outputs", "callbacks": [RememberRun(), Throughput()]},
-            auto_configure_optimizers=False,
-            save_config_callback=LogConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            parser_kwargs={"parser_mode": "omegaconf", "allow_abbrev": False, "description": description},
-        )
+        with mistakes_end_the_program():
+            super().__init__(
+                model,
+                data,
+                args=args,
+                seed_everything_default=0,
+                trainer_defaults={"default_root_dir": "outputs", "callbacks": [RememberRun(), Throughput()]},
+                auto_configure_optimizers=False,
+                save_config_callback=LogConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                parser_kwargs={"parser_mode": "omegaconf", "allow_abbrev": False, "description": description},
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The sections of their own, and one seed for all."""
@@ -99,6 +104,11 @@ class FitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.seed")
 
+    def _parse_ckpt_path(self) -> None:
+        """Lightning looks for hyperparameters, which our checkpoints have none of; we look whether there is one."""
+        if path := self.config[self.config.subcommand].get("ckpt_path"):
+            require_checkpoint(str(path))
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, logging to a new MLflow run or, when a fit is resumed, to the one it began in."""
         options = vars(self._get(self.config_init, "mlflow"))
@@ -116,6 +126,36 @@ class FitCLI(LightningCLI):
         return trainer
 
 
+@contextmanager
+def mistakes_end_the_program() -> Iterator[None]:
+    """One line and status 2 for ``FitDiverged``, and for a ``ValueError`` that our code raised on purpose."""
+    try:
+        yield
+    except FitDiverged as error:
+        _end(error)
+    except ValueError as error:
+        if not _is_a_mistake(error):
+            raise
+        _end(error)
+
+
+def _is_a_mistake(error: ValueError) -> bool:
+    """Whether a ``raise`` of ours made it, and not a call of something that failed: that is an error in our code."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return False
+    package = str(place.tb_frame.f_globals.get("__name__")).split(".")[0]
+    raised = place.tb_frame.f_code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raised and package in ("models", "preprocessing", "datamodules", "pipelines")
+
+
+def _end(error: Exception) -> NoReturn:
+    print(f"{Path(sys.argv[0]).stem}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
 def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = None) -> None:
     """Run a function, or one of several as subcommands, with its arguments from the command line or ``--config``.
 
@@ -128,5 +168,4 @@ def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = 
     try:
         jsonargparse.auto_cli(programs, args=args, **options)
     except ValueError as error:
-        print(f"{Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(error)

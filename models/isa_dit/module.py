@@ -1,4 +1,7 @@
-"""Training of the ISA-DiT by flow matching (Sec. 5.3, "Diffusion Formulation"), for ``python -m pipelines.fit_dit``."""
+"""Training of the ISA-DiT by flow matching (Sec. 5.3, "Diffusion Formulation"), for ``python -m pipelines.fit_dit``.
+
+A loss that is not finite is left to ``pipelines.callbacks.guard``: raising here would stop one rank, and hang others.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from models import flow
 from models.batch import Conditions, LatentBatch
-from models.checkpoint import fill, part_of, read_checkpoint
+from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.isa_dit.transformer import ISADiT, ISADiTConfig
 
@@ -68,7 +71,8 @@ class ISADiTModule(L.LightningModule):
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
         muon_learning_rate: of Muon; its steps are scaled to be as large as AdamW's (Liu et al. 2025).
         ema_decay: of the averaged weights that validation and sampling use.
-        init_from: a checkpoint of an earlier fit to start from: its weights, not its place in the schedule.
+        init_from: a checkpoint of an earlier fit to start from: its weights and their average, which is followed with
+            ``ema_decay`` from the first step on, not its place in the schedule.
         seed: with the step and the rank, it decides every random choice.
     """
 
@@ -91,6 +95,7 @@ class ISADiTModule(L.LightningModule):
         self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.starts_averaged = bool(init_from)
         if init_from:
             content = _read(init_from, "cpu")
             require_meaning(content["isa_dit_config"], config, init_from)
@@ -119,18 +124,15 @@ class ISADiTModule(L.LightningModule):
         shift = self.network.config.timestep_shift
         t = flow.sample_timesteps(len(batch.keys), shift, generator, self.device)
         loss = self.flow_loss(self.network, batch.latents, given, t, generator).mean()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the flow loss is {loss.item()} at step {self.global_step} (clips {', '.join(batch.keys)}): "
-                f"lower learning_rate, or train in fp32 to see whether precision is the cause"
-            )
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.keys))
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, then the average."""
+        """Lightning's, then the average; DeepSpeed wants to be called after every micro-batch, and steps after some."""
         super().optimizer_step(*args, **kwargs)
-        follow(self.averaged, self.network, self.ema_decay, self.global_step + 1)
+        if not self.trainer.fit_loop._should_accumulate():
+            steps = None if self.starts_averaged else self.global_step + 1
+            follow(self.averaged, self.network, self.ema_decay, steps)
 
     def validation_step(self, batch: LatentBatch, batch_idx: int) -> None:
         """Loss of the averaged weights, with the same noise in every validation."""
@@ -176,6 +178,11 @@ class ISADiTModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The configuration as plain numbers, so that ``load_dit`` needs no pickle."""
         checkpoint["isa_dit_config"] = asdict(self.network.config)
+        checkpoint["starts_averaged"] = self.starts_averaged
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A resumed fit need not be given ``init_from`` again."""
+        self.starts_averaged = checkpoint.get("starts_averaged", self.starts_averaged)
 
 
 def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISADiT:
@@ -185,7 +192,7 @@ def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISAD
         ValueError: if the file is missing, holds no ISA-DiT, or one of another version of this code.
     """
     content = _read(checkpoint, device)
-    network = ISADiT(ISADiTConfig(**content["isa_dit_config"]))
+    network = ISADiT(config_of(ISADiTConfig, content["isa_dit_config"], checkpoint))
     fill(network, part_of(content, "averaged."), checkpoint)
     return network.to(device).eval().requires_grad_(False)
 

@@ -16,17 +16,23 @@ class PatchDiscriminator(nn.Module):
     """Real or generated, judged patch by patch (PatchGAN).
 
     Args:
-        channels: width of each strided level; each halves height and width.
+        channels: width of each strided level; each halves height and width. All but the first split into
+            ``norm_groups``.
         time_kernel: 3 judges motion over the whole clip; 1 judges every frame by itself.
 
     Raises:
-        ValueError: if ``time_kernel`` is neither 1 nor 3.
+        ValueError: if ``time_kernel`` is neither 1 nor 3, or widths are missing or do not split into the groups.
     """
 
     def __init__(self, channels: tuple[int, ...] = (64, 128, 256), time_kernel: int = 3, norm_groups: int = 8) -> None:
         super().__init__()
         if time_kernel not in (1, 3):
             raise ValueError(f"time_kernel must be 1 (frames) or 3 (videos), not {time_kernel}")
+        if not channels or min(channels) < 1 or any(width % norm_groups for width in channels[1:]):
+            raise ValueError(
+                f"discriminator_channels must be one or more widths, those after the first multiples of the "
+                f"{norm_groups} norm groups, not {list(channels)}"
+            )
         self.frame_by_frame = time_kernel == 1
         conv: Any = nn.Conv2d if self.frame_by_frame else nn.Conv3d
         first_stride = 2 if self.frame_by_frame else (1, 2, 2)

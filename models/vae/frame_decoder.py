@@ -27,13 +27,18 @@ class FrameDecoder(nn.Module):
         norm_groups: groups of the normalisation.
 
     Raises:
-        ValueError: if there are more levels than 4 (8 pixels are three doublings).
+        ValueError: if there are no levels or more than 4 (8 pixels are three doublings), or a width does not split into
+            the groups.
     """
 
     def __init__(self, latent_channels: int = 16, channels: tuple[int, ...] = (256, 128), norm_groups: int = 8) -> None:
         super().__init__()
         if not 1 <= len(channels) <= 4:
-            raise ValueError(f"a frame decoder has 1 to 4 levels, not {len(channels)}: {channels}")
+            raise ValueError(f"a frame decoder has 1 to 4 levels, not {len(channels)}: set frame_decoder_channels")
+        if min(channels) < 1 or any(width % norm_groups for width in channels):
+            raise ValueError(
+                f"frame_decoder_channels must be multiples of the {norm_groups} norm groups, not {list(channels)}"
+            )
         self.patch_size = SPATIAL_FACTOR // 2 ** (len(channels) - 1)
         self.conv_in = nn.Conv2d(latent_channels // TEMPORAL_FACTOR, channels[0], 3, padding=1)
         self.levels = nn.ModuleList(ImageBlock(width, norm_groups) for width in channels)

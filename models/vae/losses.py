@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchmetrics.functional.image.lpips import _LPIPS
 
+from models.checkpoint import load_tensors
 from models.timeline import group_by_latent
 
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
@@ -76,14 +77,16 @@ class PerceptualLoss(nn.Module):
         backbone: ``vgg`` or ``alex``. Figures of the two do not compare.
 
     Raises:
-        ValueError: if the file is not there or holds another network.
+        ValueError: if the file is not there, cannot be read, or holds another network.
     """
 
     def __init__(self, weights: str | Path) -> None:
         super().__init__()
         if not Path(weights).is_file():
-            raise ValueError(f"no VGG-16 weights at {weights}: download them from {VGG16_URL}")
-        given = torch.load(weights, map_location="cpu", weights_only=True)
+            raise ValueError(
+                f"no VGG-16 weights at {weights}: download them from {VGG16_URL}, or AlexNet's from {ALEXNET_URL}"
+            )
+        given = load_tensors(Path(weights))
         self.backbone: Literal["vgg", "alex"] = _backbone_of(given, weights)
         # pnet_rand: it must not download its backbone
         self.net = _LPIPS(pretrained=True, net=self.backbone, pnet_rand=True)

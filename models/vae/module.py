@@ -2,7 +2,9 @@
 
 Autoencoder and discriminators train in one backward pass of one optimizer with two parameter groups, because sharded
 strategies hold a single optimizer. The two sides stay apart: the generator's term runs a discriminator with detached
-parameters, the discriminator's term sees a detached reconstruction.
+parameters, the discriminator's term sees a detached reconstruction, and ``trainer.gradient_clip_val`` limits the norm
+of each side's gradient by itself. Only under DeepSpeed, whose engine clips, is it the norm of both together: there
+large gradients of the discriminators also shorten the autoencoder's.
 
 A loss that is not finite is left to ``pipelines.callbacks.guard``: raising here would stop one rank, and hang others.
 """
@@ -21,12 +23,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+from lightning.pytorch.strategies import DeepSpeedStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from models.batch import ClipBatch
-from models.checkpoint import fill, part_of, read_checkpoint
+from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.vae.autoencoder import Gaussian, VAEConfig, VideoVAE
 from models.vae.discriminator import PatchDiscriminator
@@ -39,6 +42,9 @@ from models.vae.losses import (
     adversarial_terms,
     frame_loss,
 )
+from models.vae.noise import sample_at
+from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from models.vae.psnr import psnr
 
 log = logging.getLogger(__name__)
 
@@ -61,15 +67,16 @@ class VAEModule(L.LightningModule):
         image_weights: a 2D autoencoder to start from, inflated: ``vae/diffusion_pytorch_model.safetensors`` of SD3 or
             SD3.5, its folder, or a hub id.
         init_from: a checkpoint of an earlier fit, file or ZeRO folder, to start from: its weights, not its place in the
-            schedule. Discriminators, regulariser and average that it lacks start anew.
+            schedule. Discriminators, regulariser and average that it lacks start anew; an average that it has is
+            followed with ``ema_decay`` from the first step on, not with the short memory of a fit that starts anew.
         image_share: of the steps that train on pictures: they see the frames of their clips as clips of one frame
             (Sec. 4, "joint image–video compression"). Such a step takes up to 1.4 times the memory at paper scale.
         ema_decay: of the averaged weights that validation, samples and ``load_vae`` use; 0 for none.
         checkpoint_activations: recompute activations in the backward pass: less memory, more time.
-        seed: of the noise in the latents, together with the step.
+        seed: of the noise in the latents, together with the place of a clip in the stream of clips.
 
     Raises:
-        ValueError: if ``image_share`` or ``ema_decay`` is out of range, or ``init_from`` holds another autoencoder.
+        ValueError: if a setting is out of range, or ``init_from`` holds another autoencoder.
     """
 
     def __init__(
@@ -97,6 +104,10 @@ class VAEModule(L.LightningModule):
             raise ValueError(f"image_share is a share of the steps, in [0, 1], not {image_share}")
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay must lie in [0, 1), 0 for no average, not {ema_decay}")
+        if l1_beta < 0:
+            raise ValueError(f"l1_beta is an error, at least 0, not {l1_beta}")
+        if warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be at least 0, not {warmup_steps}")
         self.vae = VideoVAE(vae)
         self.vae.checkpoint_activations = checkpoint_activations
         if image_weights:
@@ -114,6 +125,7 @@ class VAEModule(L.LightningModule):
         if weights.perceptual and not vgg_weights:
             log.warning("the perceptual term is off: give vgg_weights, the path of a download of %s", VGG16_URL)
         self.averaged = copy.deepcopy(self.vae).requires_grad_(False) if ema_decay else None
+        self.starts_averaged = False
         if init_from:
             start_from(self, init_from)
 
@@ -122,12 +134,20 @@ class VAEModule(L.LightningModule):
         """The weights that count: averaged ones where there are any."""
         return self.vae if self.averaged is None else self.averaged
 
+    def setup(self, stage: str) -> None:
+        """Raises ``ValueError`` for a precision that keeps weights in 16 bits."""
+        if self.trainer.precision in ("bf16-true", "16-true"):
+            raise ValueError(
+                f"trainer.precision is {self.trainer.precision}: weights, their average and the losses need float32; "
+                f"set bf16-mixed"
+            )
+
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Float[Tensor, ""]:
         """Eq. 1–2, plus the discriminators' own objective, which shares no parameter with it."""
         pictures = self._draws_pictures()
         video = rearrange(batch.video, "B C F H W -> (B F) C 1 H W") if pictures else batch.video
         posterior = self.vae.encode(video)
-        latents = self._sample(posterior, len(batch.keys))
+        latents = sample_at(posterior, self._places(len(batch.keys)), self.seed)
         reconstruction = self.vae.decode(latents)
         terms = self._reconstruction_terms(video, posterior, latents, reconstruction)
         total = sum(getattr(self.weights, name) * term for name, term in terms.items())
@@ -151,25 +171,14 @@ class VAEModule(L.LightningModule):
         state = np.random.SeedSequence((self.seed, self.global_step), spawn_key=(1,))  # a key that no noise has
         return bool(np.random.default_rng(state).random() < self.image_share)
 
-    def _sample(self, posterior: Gaussian, clips: int) -> Float[Tensor, "N c f h w"]:
-        """Latents whose noise depends on (seed, step, place of the clip in the global batch) alone.
+    def _places(self, clips: int) -> list[int]:
+        """Of this batch in the stream of clips: rank r of R holds r, r + R, r + 2R, … of a global batch.
 
-        So a resumed fit draws what an unbroken one would, and any number of ranks what a single one would: rank r of R
-        holds the places r, r + R, r + 2R, … (``datamodules.stream``).
+        See ``datamodules.stream``.
         """
-        parts = zip(posterior.mean.chunk(clips), posterior.logvar.chunk(clips), strict=True)
-        world_size = self.trainer.world_size
-        return torch.cat(
-            [
-                Gaussian(mean, logvar).sample(self._generator(self.global_rank + index * world_size))
-                for index, (mean, logvar) in enumerate(parts)
-            ]
-        )
-
-    def _generator(self, place: int) -> torch.Generator:
-        # A CPU's generator reads 32 bits of its seed: hash the three numbers into them rather than shift them apart.
-        state = np.random.SeedSequence((self.seed, self.global_step, place)).generate_state(1)
-        return torch.Generator(self.device).manual_seed(int(state[0]))
+        ranks = self.trainer.world_size
+        first = self.trainer.fit_loop.total_batch_idx * clips * ranks + self.global_rank
+        return [first + index * ranks for index in range(clips)]
 
     def _reconstruction_terms(
         self, video: Tensor, posterior: Gaussian, latents: Tensor, reconstruction: Tensor
@@ -184,10 +193,22 @@ class VAEModule(L.LightningModule):
         return terms
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, then the average."""
+        """Lightning's, then the average; DeepSpeed wants to be called after every micro-batch, and steps after some."""
         super().optimizer_step(*args, **kwargs)
-        if self.averaged is not None:
-            follow(self.averaged, self.vae, self.ema_decay, self.global_step + 1)
+        if self.averaged is not None and not self.trainer.fit_loop._should_accumulate():
+            follow(self.averaged, self.vae, self.ema_decay, None if self.starts_averaged else self.global_step + 1)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Each side by itself, except under DeepSpeed, whose engine clips after this."""
+        if gradient_clip_algorithm == "value" or isinstance(self.trainer.strategy, DeepSpeedStrategy):
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            clip_groups(optimizer, gradient_clip_val)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """PSNR over whole frames, and over the people in them."""
@@ -204,16 +225,12 @@ class VAEModule(L.LightningModule):
         if not math.isfinite(total_steps):
             raise ValueError("the learning rate falls until the last step: set trainer.max_steps, which is unlimited")
         generator = [p for part in (self.vae, self.frame_decoder) if part is not None for p in part.parameters()]
-        groups = [{"params": generator, "lr": self.learning_rate, "name": "autoencoder"}]
-        if self.discriminators:
-            groups.append(
-                {
-                    "params": list(self.discriminators.parameters()),
-                    "lr": self.discriminator_learning_rate,
-                    "name": "discriminators",
-                }
-            )
-
+        groups = parameter_groups(
+            {
+                "autoencoder": (generator, self.learning_rate),
+                "discriminators": (list(self.discriminators.parameters()), self.discriminator_learning_rate),
+            }
+        )
         optimizer = torch.optim.Adam(groups, betas=self.betas)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_cosine(step, self.warmup_steps, int(total_steps))
@@ -223,24 +240,11 @@ class VAEModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The configuration as plain numbers, so that ``load_vae`` needs no pickle."""
         checkpoint["vae_config"] = asdict(self.vae.config)
+        checkpoint["starts_averaged"] = self.starts_averaged
 
-
-def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Factor of the learning rate: a line up to 1, then half a cosine down to 0 at ``total_steps``."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-def psnr(
-    video: Float[Tensor, "B 3 F H W"], target: Float[Tensor, "B 3 F H W"], where: Bool[Tensor, "B F H W"]
-) -> Float[Tensor, ""]:
-    """Peak signal-to-noise ratio in dB over the pixels ``where`` of each clip, averaged over clips that have any."""
-    error = (video.clamp(-1, 1) - target).square().mean(dim=1)
-    count = where.sum(dim=(1, 2, 3))
-    mse = (error * where).sum(dim=(1, 2, 3))[count > 0] / count[count > 0]
-    return (10 * torch.log10(4 / mse.clamp(min=1e-10))).mean()  # values span 2, so the squared peak is 4
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A resumed fit need not be given ``init_from`` again."""
+        self.starts_averaged = checkpoint.get("starts_averaged", self.starts_averaged)
 
 
 def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> VideoVAE:
@@ -250,10 +254,10 @@ def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> Vide
         checkpoint: a file, or the folder that a ZeRO-1 or ZeRO-2 fit wrote.
 
     Raises:
-        ValueError: if there is no such checkpoint, or it holds no autoencoder.
+        ValueError: if there is no such checkpoint, or it holds no autoencoder, or one of another version.
     """
     content = _read(checkpoint, device)
-    vae = VideoVAE(VAEConfig(**content["vae_config"]))
+    vae = VideoVAE(config_of(VAEConfig, content["vae_config"], checkpoint))
     fill(vae, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
     return vae.to(device).eval().requires_grad_(False)
 
@@ -265,7 +269,7 @@ def start_from(module: VAEModule, checkpoint: str | Path) -> None:
         ValueError: if the checkpoint's autoencoder, or a part that both have, is of another configuration.
     """
     content = _read(checkpoint, "cpu")
-    saved, ours = VAEConfig(**content["vae_config"]), module.vae.config
+    saved, ours = config_of(VAEConfig, content["vae_config"], checkpoint), module.vae.config
     if saved != ours:
         wrong = [name for name, value in asdict(ours).items() if value != getattr(saved, name)]
         raise ValueError(
@@ -274,7 +278,9 @@ def start_from(module: VAEModule, checkpoint: str | Path) -> None:
         )
     fill(module.vae, part_of(content, "vae."), checkpoint)
     if module.averaged is not None:
-        fill(module.averaged, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
+        average = part_of(content, "averaged.")
+        fill(module.averaged, average or part_of(content, "vae."), checkpoint)
+        module.starts_averaged = bool(average)
     optional: dict[str, nn.Module | None] = {"frame_decoder": module.frame_decoder}
     optional |= {f"discriminators.{name}": part for name, part in module.discriminators.items()}
     for name, part in optional.items():

@@ -1,8 +1,9 @@
 """ZeRO by DeepSpeed, as ``trainer.strategy: zero_1`` or ``zero_2``.
 
-Lightning's strategy with four differences: it also runs on CPUs, so that tests run what a cluster does; under
+Lightning's strategy with five differences: it also runs on CPUs, so that tests run what a cluster does; under
 ``bf16-mixed`` weights and optimizer stay float32 and operations run in bfloat16, as under DDP, where Lightning's casts
-weights and videos to bfloat16; a checkpoint is whole or not there; and it says what to do with a file given as one.
+weights and videos to bfloat16; micro-batches give the mean of their gradients, where Lightning's divides by their
+number twice; a checkpoint is whole or not there; and it says what to do with a file given as one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 from lightning.fabric.utilities.seed import reset_seed
 from lightning.pytorch.plugins import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
-from torch import nn
+from torch import Tensor, nn
 
-from pipelines.checkpoint_files import beside, find_folder, put_folder
+from models.checkpoint import beside, find_folder
+from pipelines.checkpoint_files import put_folder
 
 
 class ZeRO(DeepSpeedStrategy):
@@ -78,6 +80,10 @@ class ZeRO(DeepSpeedStrategy):
                 "dtype": "bfloat16",
                 "lower_precision_safe_modules": [],
             }
+
+    def backward(self, closure_loss: Tensor, optimizer: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Lightning has divided the loss by the number of micro-batches already, so the engine must not."""
+        return super().backward(closure_loss, optimizer, *args, scale_wrt_gas=False, **kwargs)
 
     def save_checkpoint(self, checkpoint: dict, filepath: Any, storage_options: Any = None) -> None:
         """All ranks write into a folder that then takes the name ``filepath``."""

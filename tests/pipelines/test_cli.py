@@ -10,9 +10,11 @@ from mlflow.tracking import MlflowClient
 
 from datamodules.clips import ClipDataModule
 from models.batch import ClipBatch
+from pipelines import fit_vae
 from pipelines.callbacks.sample_clips import SampleClips
-from pipelines.cli import FitCLI, run
+from pipelines.cli import FitCLI, mistakes_end_the_program, run
 from preprocessing.video import decode_frames
+from tests.pipelines.small_fit import arguments
 from tests.shard_factory import small_shards
 
 SEEN: list[tuple[int, list[str], float]] = []
@@ -125,6 +127,57 @@ def test_run_reports_a_mistake_in_one_line(capsys):
         run(half, ["--number=3"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.strip().endswith("error: number must be even, not 3")
+
+
+def fit_vae_error(shards, capsys, *options: str) -> str:
+    """The line with which a small fit of the autoencoder ends, with status 2."""
+    with pytest.raises(SystemExit) as stop:
+        fit_vae.main(arguments(shards, "mistaken", "--trainer.logger=false", *options))
+    assert stop.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def five_shards(tmp_path_factory):
+    return small_shards(tmp_path_factory.mktemp("cli") / "shards", train=5, val=2, test=0, num_frames=6, size=(32, 32))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--ckpt_path=nowhere.ckpt"], "ckpt_path is nowhere.ckpt: no such checkpoint; leave it out"),
+        (["--ckpt_path=text.ckpt"], "ckpt_path is text.ckpt, which is no checkpoint, or was cut short"),
+        (["--ckpt_path=short.ckpt"], "ckpt_path is short.ckpt, which is no checkpoint, or was cut short"),
+        (["--model.init_from=text.ckpt"], "text.ckpt cannot be read: it is no file of torch.save, or was cut short"),
+        (["--model.discriminator_channels=[8,12]"], "multiples of the 8 norm groups, not [8, 12]"),
+        (["--trainer.precision=bf16-true"], "trainer.precision is bf16-true: weights, their average"),
+        (["--guard.monitor=train/typo"], "guard.monitor is 'train/typo', which the first step did not log"),
+        (
+            ["--guard.monitor=train/loss", "--guard.factor=1.0001", "--guard.patience=1", "--guard.window=1"],
+            "times its running mean",
+        ),
+    ],
+)
+def test_a_mistake_ends_a_fit_with_one_line(five_shards, tmp_path, monkeypatch, capsys, options, line):
+    monkeypatch.chdir(tmp_path)
+    Path("text.ckpt").write_text("hello, this is a text\n")
+    torch.save({"state_dict": {"weight": torch.zeros(1000)}}, "short.ckpt")
+    Path("short.ckpt").write_bytes(Path("short.ckpt").read_bytes()[:2000])
+    assert line in fit_vae_error(five_shards, capsys, *options)
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "expected"),
+    [
+        ("models.vae.module", "raise ValueError('no such checkpoint')", True),
+        ("models.vae.module", "int('x')", False),
+        ("models.vae.module", "list(zip([1], [], strict=True))", False),
+        ("torch.nn", "raise ValueError('optimizer got an empty parameter list')", False),
+    ],
+)
+def test_errors_in_the_code_keep_their_traceback(package, source, expected, capsys):
+    with pytest.raises(SystemExit if expected else ValueError), mistakes_end_the_program():
+        exec(source, {"__name__": package})
 
 
 def test_help_says_what_several_programs_are_for(capsys):

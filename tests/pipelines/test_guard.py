@@ -1,5 +1,8 @@
 """A bad step changes nothing; many of them, or a loss that stays high, end the fit and say why."""
 
+import gc
+import weakref
+
 import lightning as L
 import pytest
 import torch
@@ -87,6 +90,69 @@ def test_a_resumed_guard_goes_on_counting():
     resumed.load_state_dict(guard.state_dict())
     with pytest.raises(FitDiverged):
         resumed._watch(5.0, step=3)
+
+
+class Remembers(Guard):
+    """Holds weak references to all losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses: list[weakref.ref] = []
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        super().on_before_backward(trainer, pl_module, loss)
+        self.losses.append(weakref.ref(loss))
+
+
+def test_no_step_leaves_its_graph_behind(tmp_path):
+    guard = Remembers()
+    fit([GOOD] * 10, guard, tmp_path)
+    gc.collect()
+    assert [loss() for loss in guard.losses] == [None] * 10
+
+
+def accumulate(steps, guard, folder):
+    """A fit whose optimizer steps after every four of ``steps``."""
+    module = Scripted()
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=folder, callbacks=[guard], accumulate_grad_batches=4,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(steps, batch_size=None))  # type: ignore[arg-type]
+    return module, trainer
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_bad_micro_batch_spoils_one_step_and_leaves_the_mean_alone(tmp_path, place):
+    bad, steady = (NAN, 1.0, False), (0.0, 1.0, False)
+    spoilt = [steady] * 4
+    spoilt[place] = bad
+    guard = Guard(max_bad_steps=3, factor=4.0, patience=2, window=2)
+    accumulate([steady] * 4 + spoilt + spoilt + [steady] * 8, guard, tmp_path)  # two bad steps in a row, not eight
+    assert guard.bad_steps == 2
+    assert (guard._mean, guard._seen) == (1.0, 3)
+    with pytest.raises(FitDiverged, match="in 3 steps in a row, up to step 3"):
+        accumulate(spoilt * 3, Guard(max_bad_steps=3), tmp_path)
+
+
+def test_high_micro_batches_count_by_steps(tmp_path):
+    high, low = (0.0, 9.0, False), (0.0, 1.0, False)
+    guard = Guard(factor=4.0, patience=3, window=2)
+    accumulate([low] * 16 + [high] * 8 + [low] * 4, guard, tmp_path)  # two high steps
+    assert guard._high_in_a_row == 0
+
+
+def test_a_monitor_that_is_not_a_number_does_not_enter_the_mean():
+    guard = Guard(window=2)
+    for value in (1.0, NAN, INF, 1.0):
+        guard._watch(value, step=0)
+    assert (guard._mean, guard._seen) == (1.0, 2)
+
+
+def test_a_monitor_that_the_fit_does_not_log_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"'train/typo', which the first step did not log: .* train/grad_norm, train"):
+        fit([GOOD] * 3, Guard(monitor="train/typo"), tmp_path)
+    fit([GOOD] * 3, Guard(monitor="train/typo", factor=0.0), tmp_path)
 
 
 def test_limits_that_make_no_sense_are_named():

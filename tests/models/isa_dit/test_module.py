@@ -11,6 +11,7 @@ from models.batch import LatentBatch
 from models.isa_dit import ISADiTConfig
 from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions, load_dit
 from models.isa_dit.sampling import sample
+from pipelines.callbacks.guard import Guard
 
 CONFIG = ISADiTConfig(width=32, body_width=24, depth=1, heads=2, body_heads=2, num_frequencies=4)
 
@@ -111,3 +112,34 @@ def test_weights_that_would_mean_something_else_are_refused(tmp_path):
     torch.save({"isa_dit_config": asdict(CONFIG), "state_dict": {"averaged.renamed": torch.zeros(1)}}, path)
     with pytest.raises(ValueError, match="another version"):
         load_dit(path)
+
+
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+def test_a_loss_that_is_not_finite_is_left_to_the_guard(batch):
+    module, guard = ISADiTModule(CONFIG, warmup_steps=1), Guard()
+    spoilt = replace(batch, latents=batch.latents * float("nan"))
+    trainer = Trainer(accelerator="cpu", max_steps=3, callbacks=[guard], **QUIET)
+    trainer.fit(module, DataLoader([batch, spoilt, batch], batch_size=None))
+    assert guard.bad_steps == 1
+    assert all(weight.isfinite().all() for weight in module.parameters())
+
+
+def test_a_given_average_is_followed_with_its_decay_from_the_first_step(batch, tmp_path):
+    path, first = tmp_path / "dit.ckpt", ISADiTModule(CONFIG)
+    torch.nn.init.normal_(first.averaged.unpatchify.weight)
+    torch.save({"isa_dit_config": asdict(CONFIG), "state_dict": first.state_dict()}, path)
+    module = ISADiTModule(CONFIG, warmup_steps=1, ema_decay=0.9, init_from=str(path))
+    trainer = Trainer(accelerator="cpu", max_steps=1, **QUIET)
+    trainer.fit(module, DataLoader([batch], batch_size=None))
+    expected = first.averaged.unpatchify.weight.lerp(module.network.unpatchify.weight, 1 - 0.9)
+    torch.testing.assert_close(module.averaged.unpatchify.weight, expected, check_stride=False)
+    trainer.save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["starts_averaged"]
+
+
+def test_a_checkpoint_of_another_version_names_what_is_unknown(tmp_path):
+    torch.save({"isa_dit_config": {**asdict(CONFIG), "old_trick": 3}, "state_dict": {}}, tmp_path / "dit.ckpt")
+    with pytest.raises(ValueError, match="its ISADiTConfig has old_trick, which this one lacks"):
+        load_dit(tmp_path / "dit.ckpt")

@@ -100,8 +100,12 @@ def test_discriminator_wants_a_known_kernel() -> None:
 
 
 def test_perceptual_loss_needs_the_weights_of_its_network(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no VGG-16 weights at nowhere: download them from https"):
+    with pytest.raises(ValueError, match=r"no VGG-16 weights at nowhere: download them from https.* or AlexNet's from"):
         PerceptualLoss("nowhere")
+    for wrong in (b"<html>not found</html>", b"hello", b""):
+        (tmp_path / "page.pth").write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"page.pth cannot be read: it is no file of torch.save, or was cut short"):
+            PerceptualLoss(tmp_path / "page.pth")
     torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="is no VGG-16 of torchvision"):
         PerceptualLoss(tmp_path / "other.pth")

@@ -1,6 +1,6 @@
 """The training step under a real Trainer: it learns, and draws the same again."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +9,18 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from models.batch import BodyBatch, ClipBatch
 from models.vae import Gaussian, VAEConfig, VideoVAE
 from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
-from models.vae.module import VAEModule, load_vae, psnr, warmup_cosine
+from models.vae.module import VAEModule, load_vae
+from models.vae.noise import sample_at
+from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from models.vae.psnr import psnr
+from pipelines.callbacks.guard import Guard, gradient_norms
+from pipelines.metrics import image
 
 SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
@@ -50,14 +56,23 @@ def clip_batch() -> ClipBatch:
     )
 
 
-def fit(module: VAEModule, steps: int, folder: Path, precision: str = "32-true") -> L.Trainer:
+def fit(
+    module: VAEModule,
+    steps: int,
+    folder: Path,
+    precision: Any = "32-true",
+    ckpt_path: Path | None = None,
+    **options: Any,
+) -> L.Trainer:
+    """``steps`` of the optimizer, each on the same two clips."""
+    micro_batches = steps * options.get("accumulate_grad_batches", 1)
     trainer = L.Trainer(
         max_steps=steps, accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, num_sanity_val_steps=0,
-        check_val_every_n_epoch=None, val_check_interval=steps,
+        check_val_every_n_epoch=None, val_check_interval=micro_batches, **options,
     )  # fmt: skip
-    clips = DataLoader([clip_batch()] * steps, batch_size=None)
-    trainer.fit(module, clips, DataLoader([clip_batch()], batch_size=None))
+    clips = DataLoader([clip_batch()] * micro_batches, batch_size=None)
+    trainer.fit(module, clips, DataLoader([clip_batch()], batch_size=None), ckpt_path=ckpt_path)
     return trainer
 
 
@@ -94,6 +109,23 @@ def test_a_checkpoint_gives_the_autoencoder_back_without_unpickling(tmp_path: Pa
         load_vae(tmp_path / "other.ckpt")
 
 
+def test_what_is_no_checkpoint_of_this_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "vae.ckpt"
+    content = {"state_dict": VideoVAE(SMALL).state_dict(), "vae_config": {**asdict(SMALL), "old_trick": 3}}
+    torch.save(content, path)
+    for load in (load_vae, lambda where: VAEModule(SMALL, PLAIN, init_from=str(where), **SMALL_PARTS)):
+        with pytest.raises(ValueError, match=r"another version of this code: its VAEConfig has old_trick, which this"):
+            load(path)
+    whole = path.read_bytes()
+    for wrong in (b"hello, this is a text\n", b"", b"\x80\x02}", whole[:3000], whole[: len(whole) // 2]):
+        path.write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"vae.ckpt cannot be read: it is no file of torch.save, or was cut short"):
+            load_vae(path)
+    torch.save(torch.zeros(3), path)
+    with pytest.raises(ValueError, match=r"vae.ckpt holds a Tensor, where a checkpoint or weights were expected"):
+        load_vae(path)
+
+
 def test_the_same_seed_and_step_draw_the_same_noise(tmp_path: Path) -> None:
     weights = []
     for seed in (0, 0, 1):
@@ -119,48 +151,78 @@ def test_pictures_are_the_frames_of_the_clips_in_every_term(tmp_path: Path, monk
     assert torch.equal(pictures[7, :, 0], clips[1, :, 2])
     for name in ("l1", "kl", "reg", "gan_2d", "gan_3d", "gan_2d_discriminator", "gan_3d_discriminator"):
         assert metrics[f"train/{name}"].isfinite()
-    assert metrics["val/psnr"] > 0, "validation sees clips"
+    assert [tuple(video.shape) for video in seen] == 2 * [(10, 3, 1, 16, 16)] + [(2, 3, 5, 16, 16)]  # validation: clips
 
 
-def test_the_share_of_picture_steps_is_the_same_draw_on_every_rank_and_in_every_fit() -> None:
-    draws = []
-    for rank in (0, 1):
-        module = VAEModule(SMALL, PLAIN, image_share=0.25, frame_decoder_channels=(16,), seed=3)
-        trainer = SimpleNamespace(global_rank=rank, global_step=0)
-        module._trainer = trainer  # type: ignore[assignment]
-        for step in range(400):
-            trainer.global_step = step
-            draws.append(module._draws_pictures())
-    assert draws[:400] == draws[400:]
-    assert 0.19 < sum(draws[:400]) / 400 < 0.31
+def picture_steps(seed: int) -> list[bool]:
+    """Under a trainer that knows nothing but the step: the draw can depend on no rank, batch or earlier draw."""
+    module = VAEModule(SMALL, PLAIN, image_share=0.25, frame_decoder_channels=(16,), seed=seed)
+    trainer = SimpleNamespace()
+    module._trainer = trainer  # type: ignore[assignment]
+    drawn = {}
+    for step in reversed(range(400)):
+        trainer.global_step = step
+        drawn[step] = module._draws_pictures()
+    return [drawn[step] for step in range(400)]
 
 
-def test_noise_of_a_clip_is_that_of_its_place_in_the_global_batch() -> None:
+def test_the_share_of_picture_steps_is_a_function_of_seed_and_step() -> None:
+    drawn = picture_steps(seed=3)
+    assert drawn == picture_steps(seed=3)
+    assert drawn != picture_steps(seed=4)
+    assert 0.19 < sum(drawn) / 400 < 0.31
+
+
+def latents_of_a_stream(clips: int, ranks: int, batch_size: int) -> torch.Tensor:
+    """What a fit draws for the first clips of the stream, in their order, from the same posterior for each."""
     module = VAEModule(SMALL, PLAIN, frame_decoder_channels=(16,))
-    posterior = Gaussian(torch.zeros(4, 16, 2, 2, 2), torch.zeros(4, 16, 2, 2, 2))
+    drawn = {}
+    for batch in range(clips // (ranks * batch_size)):
+        for rank in range(ranks):
+            loop = SimpleNamespace(total_batch_idx=batch)
+            module._trainer = SimpleNamespace(global_rank=rank, world_size=ranks, fit_loop=loop)  # type: ignore
+            places = module._places(batch_size)
+            rows = torch.zeros(batch_size, 16, 2, 2, 2)
+            drawn |= dict(zip(places, sample_at(Gaussian(rows, rows), places, seed=3), strict=True))
+    return torch.stack([drawn[place] for place in range(clips)])
 
-    def latents(rank: int, world_size: int, rows: slice) -> torch.Tensor:
-        module._trainer = SimpleNamespace(global_rank=rank, world_size=world_size, global_step=5)  # type: ignore
-        part = Gaussian(posterior.mean[rows], posterior.logvar[rows])
-        return module._sample(part, len(part.mean))
 
-    alone = latents(0, 1, slice(None))
-    assert torch.equal(alone[0::2], latents(0, 2, slice(0, 2)))
-    assert torch.equal(alone[1::2], latents(1, 2, slice(2, 4)))
-    assert len({row.sum().item() for row in alone}) == 4
+def test_noise_of_a_clip_is_that_of_its_place_in_the_stream() -> None:
+    alone = latents_of_a_stream(8, ranks=1, batch_size=4)
+    for ranks, batch_size in ((2, 2), (4, 1), (1, 2), (1, 1)):  # the last two: micro-batches
+        assert torch.equal(alone, latents_of_a_stream(8, ranks, batch_size))
+    assert len({row.sum().item() for row in alone}) == 8
+
+
+def test_micro_batches_of_a_step_draw_different_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VAEModule(SMALL, PLAIN, frame_decoder_channels=(16,))
+    seen = []
+    decode = module.vae.decode
+    monkeypatch.setattr(module.vae, "decode", lambda latents: seen.append(latents.detach().clone()) or decode(latents))
+    monkeypatch.setattr(
+        module.vae, "encode", lambda video: Gaussian(torch.zeros(2, 16, 2, 2, 2), torch.zeros(2, 16, 2, 2, 2))
+    )
+    fit(module, 2, tmp_path, accumulate_grad_batches=2)
+    assert len({latents.sum().item() for latents in seen[:4]}) == 4
+
+
+def record_weights(module: VAEModule, name: str) -> list[torch.Tensor]:
+    """A list that gets a weight after each step of the optimizer."""
+    weights: list[torch.Tensor] = []
+    step = module.optimizer_step
+
+    def recorded(*args: Any, **kwargs: Any) -> None:
+        step(*args, **kwargs)
+        weights.append(module.vae.get_parameter(name).detach().clone())
+
+    module.optimizer_step = recorded  # type: ignore[method-assign]
+    return weights
 
 
 def test_the_average_follows_the_weights_and_is_what_counts(tmp_path: Path) -> None:
     module = VAEModule(SMALL, PLAIN, ema_decay=0.5, **SMALL_PARTS)
     name = "decoder.conv_in.weight"
-    expected, last = module.vae.get_parameter(name).detach().clone(), []
-    step = module.optimizer_step
-
-    def recorded(*args: Any, **kwargs: Any) -> None:
-        step(*args, **kwargs)
-        last.append(module.vae.get_parameter(name).detach().clone())
-
-    module.optimizer_step = recorded  # type: ignore[method-assign]
+    expected, last = module.vae.get_parameter(name).detach().clone(), record_weights(module, name)
     trainer = fit(module, 3, tmp_path)
     for steps, weight in enumerate(last, start=1):
         expected.lerp_(weight, 1 - min(0.5, (1 + steps) / (10 + steps)))
@@ -175,7 +237,8 @@ def test_the_average_follows_the_weights_and_is_what_counts(tmp_path: Path) -> N
 @pytest.mark.parametrize("image_share", [0.0, 1.0])
 def test_the_one_backward_pass_is_two_separate_ones(image_share: float) -> None:
     module = VAEModule(SMALL, EVERYTHING, image_share=image_share, **SMALL_PARTS)
-    module._trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0)  # type: ignore[assignment]
+    loop = SimpleNamespace(total_batch_idx=0)
+    module._trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, fit_loop=loop)  # type: ignore
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     batch = clip_batch()
     module.training_step(batch, 0).backward()
@@ -185,7 +248,7 @@ def test_the_one_backward_pass_is_two_separate_ones(image_share: float) -> None:
 
     video = batch.video if not image_share else batch.video.transpose(1, 2).flatten(0, 1)[:, :, None]
     posterior = module.vae.encode(video)
-    latents = module._sample(posterior, 2)
+    latents = sample_at(posterior, [0, 1], module.seed)
     decoded = module.vae.decode(latents)
     terms = module._reconstruction_terms(video, posterior, latents, decoded)
     loss = sum(getattr(module.weights, name) * term for name, term in terms.items())
@@ -222,11 +285,85 @@ def test_a_second_stage_starts_from_the_first_with_or_without_its_extras(tmp_pat
         VAEModule(SMALL, PLAIN, init_from="nowhere.ckpt")
 
 
+def test_a_given_average_is_followed_with_its_decay_from_the_first_step(tmp_path: Path) -> None:
+    first = VAEModule(SMALL, PLAIN, ema_decay=0.9, **SMALL_PARTS)
+    fit(first, 3, tmp_path).save_checkpoint(tmp_path / "first.ckpt")
+    second = VAEModule(SMALL, PLAIN, ema_decay=0.9, init_from=str(tmp_path / "first.ckpt"), **SMALL_PARTS)
+    name = "decoder.conv_in.weight"
+    expected = first.judged.get_parameter(name).detach().clone()
+    weights = record_weights(second, name)
+    fit(second, 5, tmp_path).save_checkpoint(tmp_path / "second.ckpt")
+    for weight in weights:
+        expected.lerp_(weight, 1 - 0.9)
+    torch.testing.assert_close(second.judged.get_parameter(name).detach(), expected)
+
+    resumed = VAEModule(SMALL, PLAIN, ema_decay=0.9, **SMALL_PARTS)  # without init_from
+    weights = record_weights(resumed, name)
+    fit(resumed, 7, tmp_path, ckpt_path=tmp_path / "second.ckpt")
+    assert len(weights) == 2
+    for weight in weights:
+        expected.lerp_(weight, 1 - 0.9)
+    torch.testing.assert_close(resumed.judged.get_parameter(name).detach(), expected)
+
+
+def test_a_new_average_forgets_the_start(tmp_path: Path) -> None:
+    fit(VAEModule(SMALL, PLAIN, **SMALL_PARTS), 1, tmp_path).save_checkpoint(tmp_path / "bare.ckpt")
+    module = VAEModule(SMALL, PLAIN, ema_decay=0.9, init_from=str(tmp_path / "bare.ckpt"), **SMALL_PARTS)
+    assert not module.starts_averaged
+
+
+def test_each_side_is_clipped_by_itself(tmp_path: Path) -> None:
+    quiet, loud = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD(parameter_groups({"one": ([quiet], 1.0), "other": ([loud], 1.0), "none": ([], 1.0)}))
+    quiet.grad, loud.grad = torch.tensor([0.3, 0.4]), torch.tensor([30.0, 40.0])
+    clip_groups(optimizer, 1.0)
+    torch.testing.assert_close(quiet.grad, torch.tensor([0.3, 0.4]))
+    torch.testing.assert_close(loud.grad, torch.tensor([0.6, 0.8]))
+
+
+def test_a_fit_clips_each_side_and_shows_both_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VAEModule(SMALL, EVERYTHING, **SMALL_PARTS)
+    norms = []
+
+    def look(module: VAEModule, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        before = gradient_norms(optimizer)
+        VAEModule.configure_gradient_clipping(module, optimizer, *args, **kwargs)
+        norms.append((before, gradient_norms(optimizer)))
+
+    monkeypatch.setattr(module, "configure_gradient_clipping", look.__get__(module))
+    metrics = fit(module, 1, tmp_path, gradient_clip_val=1e-3, callbacks=[Guard()]).callback_metrics
+    ((before, after),) = norms
+    assert before.keys() == {"train/grad_norm", "train/grad_norm_discriminators"}
+    for name, norm in before.items():
+        assert norm > 1e-3
+        assert after[name] == pytest.approx(1e-3, rel=1e-2)
+        assert metrics[name].item() == pytest.approx(norm)
+
+
 def test_settings_out_of_range_name_the_limit() -> None:
     with pytest.raises(ValueError, match=r"image_share .* in \[0, 1\], not 1.5"):
         VAEModule(SMALL, PLAIN, image_share=1.5)
     with pytest.raises(ValueError, match=r"ema_decay must lie in \[0, 1\), 0 for no average, not 1.0"):
         VAEModule(SMALL, PLAIN, ema_decay=1.0)
+    with pytest.raises(ValueError, match=r"l1_beta is an error, at least 0, not -0.5"):
+        VAEModule(SMALL, PLAIN, l1_beta=-0.5)
+    with pytest.raises(ValueError, match="warmup_steps must be at least 0, not -1"):
+        VAEModule(SMALL, PLAIN, warmup_steps=-1)
+    with pytest.raises(ValueError, match=r"frame_decoder_channels must be multiples of the 8 norm groups, not \[30\]"):
+        VAEModule(SMALL, PLAIN, frame_decoder_channels=(30,))
+    with pytest.raises(ValueError, match="1 to 4 levels, not 0: set frame_decoder_channels"):
+        VAEModule(SMALL, PLAIN, frame_decoder_channels=())
+    for widths in ((), (8, 12), (0, 8)):
+        with pytest.raises(
+            ValueError, match="discriminator_channels must be one or more widths, those after the first"
+        ):
+            VAEModule(SMALL, EVERYTHING, frame_decoder_channels=(16,), discriminator_channels=widths)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_weights_in_16_bits_are_refused(tmp_path: Path, precision: str) -> None:
+    with pytest.raises(ValueError, match=f"trainer.precision is {precision}: .* set bf16-mixed"):
+        fit(VAEModule(SMALL, PLAIN, **SMALL_PARTS), 1, tmp_path, precision)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
@@ -245,3 +382,25 @@ def test_psnr_counts_only_the_pixels_asked_for() -> None:
     where[..., :2] = True
     assert psnr(video, target, where).item() == pytest.approx(20, abs=1e-4)  # 10 log10(4 / 0.04)
     assert psnr(video, target, torch.ones_like(where)).item() == pytest.approx(20 + 3.0103, abs=1e-3)
+
+
+def test_psnr_is_the_mean_over_frames_that_have_such_pixels() -> None:
+    target = torch.zeros(2, 3, 3, 8, 8)
+    video = target.clone()
+    for frame, error in enumerate((0.2, 0.02, 2.0)):  # 20 and 40 dB, and what nobody asks for
+        video[:, :, frame] += error
+    where = torch.ones(2, 3, 8, 8, dtype=torch.bool)
+    where[:, 2] = False
+    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
+    where[1, 1] = False  # the second clip: 20 dB
+    assert psnr(video, target, where).item() == pytest.approx(25, abs=1e-3)
+    where[1] = False
+    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
+
+
+def test_psnr_of_all_pixels_is_that_of_the_evaluation() -> None:
+    video, target = torch.rand(2, 3, 5, 16, 16) * 2.4 - 1.2, torch.rand(2, 3, 5, 16, 16) * 2 - 1
+    video[:, :, 0] = target[:, :, 0]  # at most 100 dB
+    video[:, :, 1] = 0.99 * target[:, :, 1]
+    everywhere = torch.ones(2, 5, 16, 16, dtype=torch.bool)
+    assert psnr(video, target, everywhere).item() == pytest.approx(image.psnr(video, target).mean().item(), abs=1e-3)
