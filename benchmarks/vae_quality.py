@@ -27,6 +27,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from benchmarks import equal_vaes, timed_fit
 from benchmarks.cells import Result, fingerprint, mean_spread, run_cells
 from benchmarks.clips import TrainingWindows, held_out, stored_size
 from benchmarks.equal_vaes import ENTRANTS, build, count
@@ -73,7 +74,8 @@ def cell_name(given: argparse.Namespace, data: str, name: str, rate: float, budg
 def compute(given: argparse.Namespace) -> dict[str, Seeds]:
     """Fit what is missing: first short fits of every learning rate, then the table's rows. Entrant → seed → result."""
     folders = [Path(folder) for folder in (given.train, given.real, given.val, given.test)]
-    data, path = fingerprint(*folders), given.out / "results" / "vae_quality.json"
+    code = [Path(module.__file__ or "") for module in (equal_vaes, timed_fit)]  # widths, losses and schedule
+    data, path = fingerprint(*folders, *code, Augment()), given.out / "results" / "vae_quality.json"
 
     def cells(rates: dict[str, list[float]], budget_s: float, seeds: list[int]) -> dict[tuple[str, float, int], Result]:
         keys = [(name, rate, seed) for seed in seeds for name, of_name in rates.items() for rate in of_name]
