@@ -18,7 +18,7 @@ from benchmarks.clips import TrainingWindows
 from benchmarks.timed_fit import BETAS, CLIP_NORM, KL_WEIGHT, L1_BETA
 from datamodules.augment import Augment
 from models.vae.linear_path import START_LOGVAR
-from models.vae.module import warmup_cosine
+from models.vae.optimizer import warmup_cosine
 from models.vae.peers import new_peer
 
 PATCH = 2
