@@ -28,7 +28,9 @@ def plot(rows: dict[str, dict[int, Result]], path: Path) -> None:
         if shortest:
             time_s, decibel = np.mean([curve[-shortest:] for curve in curves], axis=0).T
             axes[0].plot(time_s, decibel, ".-", color=colours[name])
-    axes[0].set(xlabel="CPU seconds of one thread", ylabel="PSNR (dB)", title="validation clips; colours as in the bars")
+    axes[0].set(
+        xlabel="CPU seconds of one thread", ylabel="PSNR (dB)", title="validation clips; colours as in the bars"
+    )
     for axis, key in zip(axes[1:], COLUMNS, strict=True):
         _bars(axis, rows, best_first, key, colours)
     axes[2].set_yticklabels([])
