@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
 from benchmarks.clips import TrainingWindows
@@ -19,7 +20,6 @@ from benchmarks.timed_fit import BETAS, CLIP_NORM, KL_WEIGHT, L1_BETA
 from datamodules.augment import Augment
 from models.vae.linear_path import START_LOGVAR
 from models.vae.optimizer import warmup_cosine
-from models.vae.peers import new_peer
 
 PATCH = 2
 CHANNELS = (32, 48, 64)
@@ -46,16 +46,18 @@ def fit_image_vae(folders: tuple[str, ...], window: int, steps: int, seed: int, 
     """Fit on frames of windows of ``window`` pixels, write the weights, and give the last hundred steps' PSNR (dB)."""
     torch.manual_seed(seed)
     levels = len(CHANNELS)
-    network = new_peer(
-        "sd3",
+    network = AutoencoderKL(
         in_channels=3 * PATCH**2,
         out_channels=3 * PATCH**2,
         block_out_channels=CHANNELS,
         layers_per_block=BLOCKS,
+        latent_channels=16,
         norm_num_groups=GROUPS,
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
-    ).network
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
     network = cast(Any, network).to(memory_format=torch.channels_last)
     network.encoder.conv_out.bias.data.chunk(2)[1].fill_(START_LOGVAR)  # else noise hides the latents for long
     frames = TrainingWindows(folders, 1, window, BATCH_SIZE, Augment(), seed)
