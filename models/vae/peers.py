@@ -96,6 +96,12 @@ class PeerVAE(nn.Module):
         return rearrange(frames, "(B F) C H W -> B C F H W", F=latents.shape[2])
 
 
+def _class(name: str) -> Any:
+    """diffusers imports a class when it is first asked for; on the meta device its constants would be made there."""
+    with torch.device("cpu"):
+        return getattr(diffusers, name)
+
+
 def new_peer(name: str, **architecture: Any) -> PeerVAE:
     """A peer with random weights; ``architecture`` overrides the arguments of its class.
 
@@ -105,7 +111,7 @@ def new_peer(name: str, **architecture: Any) -> PeerVAE:
     if name not in PEERS:
         raise ValueError(f"no peer {name!r}: choose one of {', '.join(PEERS)}")
     peer = PEERS[name]
-    return _wrapped(getattr(diffusers, peer.cls)(**(peer.architecture | architecture)), peer, name)
+    return _wrapped(_class(peer.cls)(**(peer.architecture | architecture)), peer, name)
 
 
 def load_peer(source: str) -> PeerVAE:
@@ -127,9 +133,7 @@ def load_peer(source: str) -> PeerVAE:
         raise ValueError(f"{source} holds a {cls}, which is none of {', '.join(known)}")
     options = {"subfolder": subfolder} if subfolder else {}
     try:
-        network = getattr(diffusers, cls).from_pretrained(
-            repository, use_safetensors=True, low_cpu_mem_usage=False, **options
-        )
+        network = _class(cls).from_pretrained(repository, use_safetensors=True, low_cpu_mem_usage=False, **options)
     except Exception as error:  # of diffusers, safetensors and torch: no file, a broken one, other shapes
         raise ValueError(
             f"{source}: no {cls} can be made of {config} and the weights beside it ({_first_line(error)}): the folder "
