@@ -11,35 +11,18 @@ Shapes: ``*b`` batch, ``F`` frames, ``N`` points, ``H W`` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from models.precision import exact
 
 MIN_DEPTH_M = 0.05
 """Points nearer than this (or behind the camera) are clamped to it before the perspective division."""
 
 MIN_HALF_RANGE_M = 0.5
 """Half the distance between the NDC planes is at least this: a flat scene must not blow noise up to ±1."""
-
-
-def exact(function: Callable[P, R]) -> Callable[P, R]:
-    """Compute in the precision of the arguments, whatever autocast says: bfloat16 knows a depth of 4 m to 2 cm."""
-
-    @wraps(function)
-    def computed(*args: P.args, **kwargs: P.kwargs) -> R:
-        device = next(arg.device.type for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor))
-        with torch.autocast(device, enabled=False):
-            return function(*args, **kwargs)
-
-    return computed
 
 
 @exact

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.amp.autocast_mode import is_autocast_available
 
+from models.precision import exact
 from models.vae.stream import Stream, repeat_first
 
 
@@ -97,7 +97,8 @@ class EnlargingConv3d(CausalConv3d):
         else:
             x = stream.extend(self, x, self.past_frames, self.past_frames)
         time, rows, columns = self.scale
-        weight = self._kernel() if stream is None else stream.once(self, self._kernel)
+        prepare = partial(enlarging_kernel, self.weight, self.scale)
+        weight = prepare() if stream is None else stream.once(self, prepare)
         # torch's transposed convolution would do without the spreading, but its bfloat16 gradient on CPUs (torch 2.13)
         # reads memory that nobody wrote.
         assert self.bias is not None
@@ -108,17 +109,14 @@ class EnlargingConv3d(CausalConv3d):
         y = y[:, cut[0] :, cut[1] : y.shape[2] - cut[1], cut[2] : y.shape[3] - cut[2]]
         return rearrange(y.contiguous(), "B F H W C -> B C F H W")
 
-    def _kernel(self) -> Float[Tensor, "outputs c_in kt kh kw"]:
-        """All outputs' kernels, one after the other: each of their taps is a sum of taps of ``weight``."""
-        double, same = torch.tensor(TWO_OUTPUTS), torch.eye(3)[None]
-        axes = [double if scale == 2 else same.to(double) for scale in self.scale]
-        sums = torch.einsum("pax,qby,rcz->pqrabcxyz", *axes).to(self.weight)
-        taps = sums.shape[-3:]
-        with float32(self.weight.device):  # or taps would be rounded before they are summed
-            weight = self.weight.flatten(2).flatten(0, 1) @ sums.reshape(math.prod(self.scale), 27, -1)
-        return weight.reshape(-1, self.in_channels, *taps)
 
-
-def float32(device: torch.device) -> AbstractContextManager:
-    """Whatever autocast says; devices that know no autocast (meta) need no telling."""
-    return torch.autocast(device.type, enabled=False) if is_autocast_available(device.type) else nullcontext()
+@exact  # or taps would be rounded before they are summed
+def enlarging_kernel(
+    weight: Float[Tensor, "c_out c_in 3 3 3"], scale: tuple[int, int, int]
+) -> Float[Tensor, "outputs c_in kt kh kw"]:
+    """The kernels of all outputs, one after the other: each of their taps is a sum of taps of ``weight``."""
+    double, same = torch.tensor(TWO_OUTPUTS), torch.eye(3)[None]
+    axes = [double if factor == 2 else same.to(double) for factor in scale]
+    sums = torch.einsum("pax,qby,rcz->pqrabcxyz", *axes).to(weight)
+    kernels = weight.flatten(2).flatten(0, 1) @ sums.reshape(math.prod(scale), 27, -1)
+    return kernels.reshape(-1, weight.shape[1], *sums.shape[-3:])

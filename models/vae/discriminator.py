@@ -11,6 +11,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.precision import exact
+
 
 class PatchDiscriminator(nn.Module):
     """Real or generated, judged patch by patch (PatchGAN).
@@ -53,16 +55,19 @@ class PatchDiscriminator(nn.Module):
             features = self.layers(frames.contiguous(memory_format=torch.channels_last))
         else:
             features = self.layers(video.contiguous(memory_format=torch.channels_last_3d))
-        # float32: on CPUs (torch 2.13) a bfloat16 Conv3d with padding in time over two frames, which 5-frame clips are
-        # here, gives weight gradients that are garbage, not finite in an eighth of the steps
-        with torch.autocast(video.device.type, enabled=False):
-            return self.to_logits(features.float())
+        return self._judge(features)
+
+    @exact
+    def _judge(self, features: Tensor) -> Tensor:
+        """In float32: on CPUs (torch 2.13) a bfloat16 Conv3d with padding in time over two frames, which 5-frame clips
+        are here, gives weight gradients that are garbage, not finite in an eighth of the steps."""
+        return self.to_logits(features.float())
 
 
 class Float32GroupNorm(nn.GroupNorm):
     """GroupNorm in float32 whatever autocast says: adversarial training in bfloat16 is known to end in NaN."""
 
+    @exact
     def forward(self, x: Float[Tensor, "N C *pixels"]) -> Float[Tensor, "N C *pixels"]:
         """The input's type goes in and comes out."""
-        with torch.autocast(x.device.type, enabled=False):
-            return F.group_norm(x.float(), self.num_groups, self.weight, self.bias, self.eps).to(x.dtype)
+        return F.group_norm(x.float(), self.num_groups, self.weight, self.bias, self.eps).to(x.dtype)

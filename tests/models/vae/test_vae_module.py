@@ -1,7 +1,6 @@
 """The training step under a real Trainer: it learns, and draws the same again."""
 
 from dataclasses import asdict, replace
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from models.batch import BodyBatch, ClipBatch
@@ -17,10 +15,7 @@ from models.vae import Gaussian, VAEConfig, VideoVAE
 from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
 from models.vae.module import VAEModule, load_vae
 from models.vae.noise import sample_at
-from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
-from models.vae.psnr import psnr
 from pipelines.callbacks.guard import Guard, gradient_norms
-from pipelines.metrics import image
 
 SMALL = VAEConfig(
     channels=(16, 32), encoder_blocks=1, decoder_blocks=1, space_patch=4, time_patch=4, space_strides=(2,),
@@ -312,15 +307,6 @@ def test_a_new_average_forgets_the_start(tmp_path: Path) -> None:
     assert not module.starts_averaged
 
 
-def test_each_side_is_clipped_by_itself(tmp_path: Path) -> None:
-    quiet, loud = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
-    optimizer = torch.optim.SGD(parameter_groups({"one": ([quiet], 1.0), "other": ([loud], 1.0), "none": ([], 1.0)}))
-    quiet.grad, loud.grad = torch.tensor([0.3, 0.4]), torch.tensor([30.0, 40.0])
-    clip_groups(optimizer, 1.0)
-    torch.testing.assert_close(quiet.grad, torch.tensor([0.3, 0.4]))
-    torch.testing.assert_close(loud.grad, torch.tensor([0.6, 0.8]))
-
-
 def test_a_fit_clips_each_side_and_shows_both_norms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = VAEModule(SMALL, EVERYTHING, **SMALL_PARTS)
     norms = []
@@ -364,43 +350,3 @@ def test_settings_out_of_range_name_the_limit() -> None:
 def test_weights_in_16_bits_are_refused(tmp_path: Path, precision: str) -> None:
     with pytest.raises(ValueError, match=f"trainer.precision is {precision}: .* set bf16-mixed"):
         fit(VAEModule(SMALL, PLAIN, **SMALL_PARTS), 1, tmp_path, precision)
-
-
-def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
-    factors = [warmup_cosine(step, warmup_steps=4, total_steps=14) for step in range(15)]
-    assert factors[:5] == [0.25, 0.5, 0.75, 1, 1]
-    assert factors[9] == pytest.approx(0.5)  # half-way down the cosine
-    assert factors[14] == pytest.approx(0)
-    assert all(later < earlier for earlier, later in pairwise(factors[4:]))
-
-
-def test_psnr_counts_only_the_pixels_asked_for() -> None:
-    target = torch.zeros(1, 3, 1, 4, 4)
-    video = target.clone()
-    video[..., :2] += 0.2
-    where = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
-    where[..., :2] = True
-    assert psnr(video, target, where).item() == pytest.approx(20, abs=1e-4)  # 10 log10(4 / 0.04)
-    assert psnr(video, target, torch.ones_like(where)).item() == pytest.approx(20 + 3.0103, abs=1e-3)
-
-
-def test_psnr_is_the_mean_over_frames_that_have_such_pixels() -> None:
-    target = torch.zeros(2, 3, 3, 8, 8)
-    video = target.clone()
-    for frame, error in enumerate((0.2, 0.02, 2.0)):  # 20 and 40 dB, and what nobody asks for
-        video[:, :, frame] += error
-    where = torch.ones(2, 3, 8, 8, dtype=torch.bool)
-    where[:, 2] = False
-    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
-    where[1, 1] = False  # the second clip: 20 dB
-    assert psnr(video, target, where).item() == pytest.approx(25, abs=1e-3)
-    where[1] = False
-    assert psnr(video, target, where).item() == pytest.approx(30, abs=1e-3)
-
-
-def test_psnr_of_all_pixels_is_that_of_the_evaluation() -> None:
-    video, target = torch.rand(2, 3, 5, 16, 16) * 2.4 - 1.2, torch.rand(2, 3, 5, 16, 16) * 2 - 1
-    video[:, :, 0] = target[:, :, 0]  # at most 100 dB
-    video[:, :, 1] = 0.99 * target[:, :, 1]
-    everywhere = torch.ones(2, 5, 16, 16, dtype=torch.bool)
-    assert psnr(video, target, everywhere).item() == pytest.approx(image.psnr(video, target).mean().item(), abs=1e-3)
