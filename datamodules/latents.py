@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
@@ -14,6 +17,26 @@ from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, sample_at
 from datamodules.surface import Surface, one_frame
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
+from preprocessing.sample import BodyMaps
+
+
+MapKind = Literal["normals", "parts"]
+"""Which pictures of the bodies a 2D ControlNet reads."""
+
+
+def map_kind(control: str) -> MapKind | None:
+    """The pictures of bodies that a network with this ``control`` reads: none for ISA.
+
+    Raises:
+        ValueError: if it is no kind of control.
+    """
+    match control:
+        case "isa":
+            return None
+        case "normals" | "parts":
+            return control
+        case _:
+            raise ValueError(f"control is isa, normals or parts, not {control!r}")
 
 
 class LatentDataset(Dataset):
@@ -30,8 +53,10 @@ class LatentDataset(Dataset):
         seed: int = 0,
         training: bool = False,
         cache: bool = False,
+        maps: MapKind | None = None,
     ) -> None:
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training
+        self.maps = maps
         self._cache: dict[int, tuple[LatentSample, BodyBatch]] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -61,6 +86,12 @@ class LatentDataset(Dataset):
         background = torch.zeros_like(latents)
         if sample.background_latents is not None:
             background = self.info.normalise(torch.from_numpy(sample.background_latents))
+        if self.maps is not None:
+            if sample.maps is None:
+                raise ValueError(
+                    f"clip {sample.key!r} holds no pictures of its bodies: cache the latents with --maps true"
+                )
+            body = replace(body, maps=map_channels(sample.maps, self.maps))
         picture = self.info.normalise(torch.from_numpy(sample.reference_latents[chosen])[:, None])[:, 0]
         return LatentBatch(
             keys=[sample.key],
@@ -76,6 +107,13 @@ class LatentDataset(Dataset):
         )
 
 
+def map_channels(maps: BodyMaps, kind: MapKind) -> Float[Tensor, "1 4 F H W"]:
+    """Pictures of a clip's bodies as a 2D ControlNet reads them (``BodyBatch.maps``)."""
+    covered = rearrange(torch.from_numpy(maps.covered).float(), "F H W -> 1 1 F H W")
+    shown = torch.from_numpy(getattr(maps, kind)).float() / 127.5 - 1
+    return torch.cat([rearrange(shown, "F H W C -> 1 C F H W") * covered, covered], dim=1)
+
+
 class LatentDataModule(StreamDataModule):
     """Cached latents of the splits ``train``, ``val`` and ``test``.
 
@@ -85,6 +123,7 @@ class LatentDataModule(StreamDataModule):
         num_points: surface points a person.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
         max_people: P; a clip with more is an error.
+        maps: pictures of the bodies that a 2D ControlNet reads (``model.config.control``); None for ISA.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
 
     Raises:
@@ -102,13 +141,14 @@ class LatentDataModule(StreamDataModule):
         max_people: int = 2,
         seed: int = 0,
         cache: bool = False,
+        maps: MapKind | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers)
         if cache and num_workers:
             raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
         self.folders = latents if isinstance(latents, list) else [latents]
         self.vae, self.seed, self.cache = vae, seed, cache
-        self.num_points, self.body, self.max_people = num_points, body, max_people
+        self.num_points, self.body, self.max_people, self.maps = num_points, body, max_people, maps
 
     def info(self) -> LatentInfo:
         """What the latents are; of several folders, the first's statistics hold for all."""
@@ -131,7 +171,7 @@ class LatentDataModule(StreamDataModule):
         """Clips of a split; raises ``ValueError`` where there are none."""
         surface = Surface(self.num_points, self.body, self.max_people)
         shards = Shards(self.folders, split)
-        return LatentDataset(shards, self.info(), surface, self.seed, split == "train", self.cache)
+        return LatentDataset(shards, self.info(), surface, self.seed, split == "train", self.cache, self.maps)
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint says what it was fitted on: see ``fitted_on``."""

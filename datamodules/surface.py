@@ -90,4 +90,5 @@ def one_frame(body: BodyBatch, frame: int) -> BodyBatch:
         points=body.points[:, :, window],
         intrinsics=body.intrinsics[:, window],
         world_to_camera=body.world_to_camera[:, window],
+        maps=None if body.maps is None else body.maps[:, :, window],
     )

@@ -51,6 +51,8 @@ class BodyBatch(_Batch):
     world_to_camera: Float[Tensor, "B F 4 4"]
     image_size: tuple[int, int]
     """(H, W) in pixels that ``intrinsics`` refers to."""
+    maps: Float[Tensor, "B 4 F H W"] | None = None
+    """Pictures of the bodies, for a 2D ControlNet alone: three channels in [-1, 1] and where a body is (0 or 1)."""
 
 
 @dataclass

@@ -18,16 +18,15 @@ from typing import Literal
 
 import numpy as np
 import torch
-from einops import repeat
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from datamodules.clips import to_frames, to_pixels
-from datamodules.latents import LatentDataModule, fitted_on
+from datamodules.latents import LatentDataModule, fitted_on, map_channels, map_kind
 from datamodules.surface import Surface
-from models.batch import BodyBatch, Conditions, ReferenceBatch
+from models.batch import Conditions, ReferenceBatch
 from models.body import load_body
 from models.isa_dit.clip import load_clip_vision
 from models.isa_dit.module import load_dit
@@ -38,9 +37,10 @@ from pipelines.cli import run
 from pipelines.device import choose_device
 from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
+from pipelines.shuffle import shuffled_motion
 from pipelines.tracking import log_result
 from preprocessing.sample import Bodies, Cameras, Sample
-from preprocessing.synthetic.render.bodies import render_bodies
+from preprocessing.synthetic.render.bodies import render_bodies, render_maps
 from preprocessing.video import write_video
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
@@ -119,6 +119,8 @@ def conditions(
     surface = Surface(animator.num_points, body, people)
     moving = surface.to_batch("motion", *surface(bodies), cameras, size)
     posed, rest = surface(reference.bodies)
+    if (kind := map_kind(animator.network.config.control)) is not None:
+        moving = replace(moving, maps=map_channels(render_maps(load_body(body), bodies, cameras, size), kind))
     still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
     num_frames = bodies.pose.shape[1]
     height, width = (side // SPATIAL_FACTOR for side in size)
@@ -247,7 +249,8 @@ def split(
         device: by default a GPU where there is one.
     """
     animator = Animator(checkpoint, vae, precision, device)
-    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body)
+    maps = map_kind(animator.network.config.control)
+    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body, maps=maps)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for batch in tqdm(data.in_order(split), desc=f"generating {split}"):
@@ -269,19 +272,6 @@ def split(
     settings |= {"steps": steps, "guidance": guidance, "sampler": sampler, "seed": seed}
     made = sorted(folder.glob("*.mp4"))
     log_result("generate", folder.name, settings, {"clips": float(len(made))}, {"samples": made[:LOGGED_CLIPS]})
-
-
-def shuffled_motion(body: BodyBatch) -> BodyBatch:
-    """Each clip's bodies replaced by those of the clip before it, moved so that both begin around the same place.
-
-    Raises:
-        ValueError: for a batch of one clip, which has no other motion to take.
-    """
-    if len(body.points) < 2:
-        raise ValueError("shuffle_motion needs two clips in every batch: choose another batch_size")
-    points, rest = body.points.roll(1, dims=0), body.rest_points.roll(1, dims=0)
-    shift = body.points[:, :, 0].mean(dim=2) - points[:, :, 0].mean(dim=2)
-    return replace(body, points=points + repeat(shift, "B P xyz -> B P 1 1 xyz"), rest_points=rest)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_fit_config(path, monkeypatch):
             assert options.model.vae.latent_channels == 16
             assert options.data.num_frames == {"small": 17, "paper": 33, "stage2": 97}[path.stem]
     else:
-        from models.isa_dit.transformer import ISADiT, ISADiTConfig
+        from models.isa_dit import ISADiT, ISADiTConfig
 
         with torch.device("meta"):
             network = ISADiT(ISADiTConfig(**vars(options.model.config)))

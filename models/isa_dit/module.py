@@ -23,7 +23,8 @@ from models import flow
 from models.batch import Conditions, LatentBatch
 from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
-from models.isa_dit.transformer import ISADiT, ISADiTConfig
+from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.transformer import ISADiT
 
 BETAS = (0.9, 0.99)
 """Of AdamW."""

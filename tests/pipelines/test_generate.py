@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from models.batch import BodyBatch
-from pipelines.generate import clip, shuffled_motion
+from pipelines.generate import clip
+from pipelines.shuffle import shuffled_motion
 
 
 def bodies(clips: int) -> BodyBatch:
