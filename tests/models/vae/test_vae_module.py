@@ -91,7 +91,7 @@ def test_adversarial_terms_begin_at_their_step_and_train_both_sides(tmp_path: Pa
     metrics = fit(module, 2, tmp_path).callback_metrics
     assert {"train/gan_2d", "train/gan_3d", "train/gan_2d_discriminator"} <= metrics.keys()
     for name, weight in module.discriminators.named_parameters():
-        if not name.endswith("to_logits.bias"):  # real and fake pull it equally as long as all patches are in the margin
+        if not name.endswith("to_logits.bias"):  # inside the margin real and fake pull it equally
             assert not torch.equal(weight, before[name]), name
 
 
