@@ -7,8 +7,9 @@
 The first table is of CPU-seconds a megapixel-frame (Mpf: a million pixels of one frame), summed over threads, so that a
 busy machine distorts them less than it does a clock. Networks take turns, ``--repeats`` times over, and the least of
 each counts. Multiply-accumulates are counted, not measured. Memory is what a call adds at its peak to a process of its
-own that holds the network and the clip. A peer that takes other lengths than 17 frames is given the next longer clip
-and charged for what it was given.
+own that holds the network and the clip, with every large block mapped by itself (``OWN_MAPPING``): otherwise holes in
+the heap, which differ by a tenth from run to run, would count. A peer that takes other lengths than 17 frames is given the
+next longer clip and charged for what it was given.
 
 The second table is of streams: our networks over clips of several lengths, whole and in chunks of four frames that are
 made when they are asked for and dropped when they are done.
@@ -20,12 +21,14 @@ import argparse
 import gc
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +54,10 @@ TARGETS = (("paper", "cogvideox", 1.5), ("paper", "hunyuan", 1.7), ("lite", "wan
 
 LENGTHS = 17, 97
 """Frames of streamed clips; the first is also encoded whole."""
+
+OWN_MAPPING = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
+"""Environment in which glibc gives each block of a megabyte or more a mapping of its own, and takes it back when it is
+freed. It costs time, so times are taken without."""
 
 Row = dict[str, float]
 
@@ -92,9 +99,10 @@ def _status_mb(field: str) -> float:
     return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith(field))
 
 
-def in_own_process(function: Callable[..., Row], *arguments: object) -> Row:
+def in_own_process(function: Callable[..., Row], *arguments: object, environment: dict[str, str] | None = None) -> Row:
     """In a process that has computed nothing before, and so has no memory to use again."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with pool, mock.patch.dict(os.environ, environment or {}):
         return pool.submit(function, *arguments).result()
 
 
@@ -122,7 +130,7 @@ def peak_of(name: str, part: str, frames: int, size: int, threads: int) -> Row:
     if part == "encode":
         return cost(lambda: network.encode(video))  # type: ignore[operator]
     with torch.device("meta"):
-        shape = build(name).encode(torch.empty_like(video, device="meta")).mean.shape  # type: ignore[operator]
+        shape = build(name).to("meta").encode(torch.empty_like(video, device="meta")).mean.shape  # type: ignore[operator]
     latents = torch.randn(shape)
     return cost(lambda: network.decode(latents))  # type: ignore[operator]
 
@@ -131,7 +139,7 @@ def peak_of(name: str, part: str, frames: int, size: int, threads: int) -> Row:
 def gmac(name: str, frames: int, size: int) -> Row:
     """Billions of multiply-accumulates per Mpf: convolutions, matrix products, attention."""
     with torch.device("meta"):
-        network = build(name)
+        network = build(name).to("meta")  # Cosmos' wavelets are constants
         video = noise(network, frames, size)
     with FlopCounterMode(display=False) as encoding:
         latents = network.encode(video).mean  # type: ignore[operator]
@@ -150,7 +158,8 @@ def compare(names: list[str], given: argparse.Namespace) -> dict[str, Row]:
             results[name] = least | {key: min(value, least.get(key, value)) for key, value in now.items()}
     for name in tqdm(names, desc="memory"):
         for part in ("encode", "decode"):
-            found = in_own_process(peak_of, name, part, given.frames, given.size, given.threads)
+            arguments = name, part, given.frames, given.size, given.threads
+            found = in_own_process(peak_of, *arguments, environment=OWN_MAPPING)
             results[name][f"{part}_peak_mb"] = found["peak_mb"]
     return results
 
@@ -189,8 +198,9 @@ def streams(names: list[str], given: argparse.Namespace) -> dict[str, Row]:
         for part in ("encode", "decode"):
             for frames, whole in ((LENGTHS[0], True), *((length, False) for length in LENGTHS)):
                 way = f"{name} {part} {frames} frames {'whole' if whole else 'streamed'}"
-                results[way] = in_own_process(stream_of, name, part, frames, given.size, given.threads, whole)
-                row = results[way]
+                arguments = name, part, frames, given.size, given.threads, whole
+                in_use = in_own_process(stream_of, *arguments, environment=OWN_MAPPING)["peak_mb"]
+                row = results[way] = in_own_process(stream_of, *arguments) | {"peak_mb": in_use}
                 print(f"{way:38}{row['cpu_s']:10.1f} CPU-s/Mpf{row['peak_mb']:10.0f} MB", flush=True)
     return results
 

@@ -144,12 +144,16 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: for another number of frames, if H or W is not a multiple of 8, or ``past`` is of another clip.
         """
-        if past is None:
+        stream = Stream(past)
+        return self._encode_next(video, stream), stream.past()
+
+    def _encode_next(self, video: Float[Tensor, "B 3 F H W"], stream: Stream) -> Gaussian:
+        if stream.new:
             check_num_frames(video.shape[2])
         elif video.shape[2] == 0 or video.shape[2] % TEMPORAL_FACTOR:
             raise ValueError(f"a later chunk has a multiple of {TEMPORAL_FACTOR} frames, not {video.shape[2]}")
-        stream = _stream(past, self.encoder.conv_in, video, self.config.space_patch)
-        return self._encode(video, stream), stream.past()
+        _check_continues(stream, self.encoder.conv_in, video, self.config.space_patch)
+        return self._encode(video, stream)
 
     def _encode(self, video: Float[Tensor, "B 3 F H W"], stream: Stream | None) -> Gaussian:
         check_size(video.shape[3], video.shape[4])
@@ -177,8 +181,12 @@ class VideoVAE(nn.Module):
         Raises:
             ValueError: as ``decode`` does, or if ``past`` is of another clip.
         """
-        stream = _stream(past, self.decoder.conv_in, latents)
-        return self._decode(latents, stream), stream.past()
+        stream = Stream(past)
+        return self._decode_next(latents, stream), stream.past()
+
+    def _decode_next(self, latents: Float[Tensor, "B c f h w"], stream: Stream) -> Float[Tensor, "B 3 F H W"]:
+        _check_continues(stream, self.decoder.conv_in, latents)
+        return self._decode(latents, stream)
 
     def _decode(self, latents: Float[Tensor, "B c f h w"], stream: Stream | None) -> Float[Tensor, "B 3 F H W"]:
         if latents.shape[1] != self.config.latent_channels:
@@ -197,18 +205,18 @@ class VideoVAE(nn.Module):
 
     def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Gaussian]:
         """``encode_chunk`` over the chunks ``B 3 F H W`` of a video; memory does not grow with its length."""
-        past: Past | None = None
+        stream = Stream()
         for chunk in chunks:
             with torch.no_grad():  # a past with a graph would grow
-                posterior, past = self.encode_chunk(chunk, past)
+                posterior = self._encode_next(chunk, stream)
             yield posterior
 
     def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """``decode_chunk`` over chunks ``B c f h w`` of latents: the frames of each, ``B 3 F H W``."""
-        past: Past | None = None
+        stream = Stream()
         for chunk in chunks:
             with torch.no_grad():
-                video, past = self.decode_chunk(chunk, past)
+                video = self._decode_next(chunk, stream)
             yield video
 
     def _whole(self, x: Tensor) -> Stream | None:
@@ -226,18 +234,19 @@ def check_size(height: int, width: int) -> None:
         )
 
 
-def _stream(past: Past | None, conv_in: nn.Module, x: Float[Tensor, "B C F H W"], patch: int = 1) -> Stream:
-    """Where ``past`` ends, if it is of the clip that ``x`` continues; ``conv_in`` is the first to look back."""
-    if past is not None:
-        if conv_in not in past.tails:
-            raise ValueError("this past is of the other direction or another network: encode and decode have their own")
-        batch, _, _, height, width = past.tails[conv_in].shape
-        if (batch, height * patch, width * patch) != (x.shape[0], *x.shape[3:]):
-            raise ValueError(
-                f"this chunk has {x.shape[0]} clips of {x.shape[3]}×{x.shape[4]}, the one before had {batch} of "
-                f"{height * patch}×{width * patch}: all chunks of a clip are alike"
-            )
-    return Stream(past)
+def _check_continues(stream: Stream, conv_in: nn.Module, x: Float[Tensor, "B C F H W"], patch: int = 1) -> None:
+    """Raise ``ValueError`` if ``x`` is not of the clip that ``stream`` saw; ``conv_in`` is the first to look back."""
+    if stream.new:
+        return
+    tail = stream.tail(conv_in)
+    if tail is None:
+        raise ValueError("this past is of the other direction or another network: encode and decode have their own")
+    batch, _, _, height, width = tail.shape
+    if (batch, height * patch, width * patch) != (x.shape[0], *x.shape[3:]):
+        raise ValueError(
+            f"this chunk has {x.shape[0]} clips of {x.shape[3]}×{x.shape[4]}, the one before had {batch} of "
+            f"{height * patch}×{width * patch}: all chunks of a clip are alike"
+        )
 
 
 def _for_layer(x: Tensor, layer: nn.Module) -> Tensor:

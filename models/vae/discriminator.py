@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -36,17 +37,17 @@ class PatchDiscriminator(nn.Module):
                 f"{norm_groups} norm groups, not {list(channels)}"
             )
         self.frame_by_frame = time_kernel == 1
-        conv: Any = nn.Conv2d if self.frame_by_frame else nn.Conv3d
+        conv: Any = partial(nn.Conv2d, kernel_size=3, padding=1) if self.frame_by_frame else TimePaddedConv3d
         first_stride = 2 if self.frame_by_frame else (1, 2, 2)
-        layers: list[nn.Module] = [conv(3, channels[0], 3, first_stride, 1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [conv(3, channels[0], stride=first_stride), nn.LeakyReLU(0.2)]
         for width, next_width in pairwise(channels):
             layers += [
-                conv(width, next_width, 3, 2, 1, bias=False),
+                conv(width, next_width, stride=2, bias=False),
                 Float32GroupNorm(norm_groups, next_width),
                 nn.LeakyReLU(0.2),
             ]
         self.layers = nn.Sequential(*layers)
-        self.to_logits = conv(channels[-1], 1, 3, 1, 1)
+        self.to_logits = conv(channels[-1], 1)
 
     def forward(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "N 1 *patches"]:
         """One logit a patch, large for real ones: ``B 1 f h w`` for videos, ``B·F 1 h w`` for frames."""
@@ -55,13 +56,22 @@ class PatchDiscriminator(nn.Module):
             features = self.layers(frames.contiguous(memory_format=torch.channels_last))
         else:
             features = self.layers(video.contiguous(memory_format=torch.channels_last_3d))
-        return self._judge(features)
+        return self.to_logits(features)
 
-    @exact
-    def _judge(self, features: Tensor) -> Tensor:
-        """In float32: on CPUs (torch 2.13) a bfloat16 Conv3d with padding in time over two frames, which 5-frame clips
-        are here, gives weight gradients that are garbage, not finite in an eighth of the steps."""
-        return self.to_logits(features.float())
+
+class TimePaddedConv3d(nn.Conv3d):
+    """A 3×3×3 convolution, padded with zeros on all sides; in time by a step of its own.
+
+    On CPUs (torch 2.13) bfloat16 convolutions that pad in time themselves give garbage for clips of one or two frames:
+    outputs where there are three channels, weight gradients where there is one output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int | tuple = 1, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, stride, padding=(0, 1, 1), bias=bias)
+
+    def forward(self, x: Float[Tensor, "N C F H W"]) -> Float[Tensor, "N C2 F2 H2 W2"]:
+        """Zeros before the first frame and behind the last, then the convolution."""
+        return super().forward(F.pad(x, (0, 0, 0, 0, 1, 1)))
 
 
 class Float32GroupNorm(nn.GroupNorm):

@@ -37,11 +37,21 @@ class Stream:
 
     def __init__(self, past: Past | None = None) -> None:
         self._tails = {} if past is None else dict(past.tails)
+        self._places: dict[nn.Module, Tensor] = {}
         self._prepared: dict[nn.Module, Tensor] = {}
 
     def past(self) -> Past:
         """What the frames seen so far mean to later ones."""
         return Past({layer: _alone(tail) for layer, tail in self._tails.items()})
+
+    @property
+    def new(self) -> bool:
+        """Whether no frame has been seen yet."""
+        return not self._tails
+
+    def tail(self, layer: nn.Module) -> Tensor | None:
+        """The last inputs of a layer, if it has seen any."""
+        return self._tails.get(layer)
 
     def at_start(self, layer: nn.Module) -> bool:
         """Whether ``layer`` is yet to see frame 0, which stands alone in its latent."""
@@ -50,8 +60,12 @@ class Stream:
     def extend(self, layer: nn.Module, x: Float[Tensor, "B C F H W"], before: int, kept: int) -> Tensor:
         """``x`` after the ``before`` frames that precede it; its last ``kept`` frames will precede the next ``x``."""
         x = repeat_first(x, before) if self.at_start(layer) else torch.cat([self._tails[layer], x], dim=2)
-        tail = x[:, :, x.shape[2] - kept :]
-        self._tails[layer] = tail if x.shape[2] <= 2 * kept else _alone(tail)
+        tail, place = x[:, :, x.shape[2] - kept :], self._places.get(layer)
+        if place is None or place.shape != tail.shape or tail.requires_grad:
+            place = self._places[layer] = tail.clone()
+        else:
+            place.copy_(tail)
+        self._tails[layer] = place
         return x
 
     def once(self, layer: nn.Module, prepare: Callable[[], Tensor]) -> Tensor:
