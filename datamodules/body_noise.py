@@ -1,7 +1,8 @@
 """Bodies as an estimator would have found them: exact ones, disturbed.
 
-Estimated poses are off in two ways: for a whole clip (wrong depth, a shape that is not the person's, a limb that leans) and
-from frame to frame. Both are drawn here, so that networks can be fitted on, and judged with, bodies that are not exact.
+Estimated poses are off in two ways: for a whole clip (wrong depth, a shape that is not the person's, a limb that leans)
+and from frame to frame. Both are drawn here, so that networks can be fitted on, and judged with, bodies that are not
+exact.
 """
 
 from __future__ import annotations

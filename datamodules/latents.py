@@ -19,7 +19,6 @@ from datamodules.surface import Surface, one_frame
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
 from preprocessing.sample import BodyMaps
 
-
 MapKind = Literal["normals", "parts"]
 """Which pictures of the bodies a 2D ControlNet reads."""
 

@@ -53,8 +53,8 @@ class BodyTokens(nn.Module):
 
     * ``point_identity``: each point's place on the body in the T-pose, so that a token knows which part of the body it
       is; without it only the pose tells a left hand from a right one.
-    * ``place_in_latent``: which of its latent's four frames a token stands for. Eq. 9 lets a latent attend to the points
-      of all four alike, and a set of points without an order in time looks the same played backwards.
+    * ``place_in_latent``: which of its latent's four frames a token stands for. Eq. 9 lets a latent attend to the
+      points of all four alike, and a set of points without an order in time looks the same played backwards.
     """
 
     def __init__(self, config: ISADiTConfig) -> None:

@@ -101,8 +101,8 @@ class ISADiT(nn.Module):
         if self.control_tokens is not None:
             if given.body.maps is None:
                 raise ValueError(
-                    f"control={self.config.control!r} needs pictures of the bodies (BodyBatch.maps): cache latents with "
-                    f"--maps and read them with data.maps={self.config.control}"
+                    f"control={self.config.control!r} needs pictures of the bodies (BodyBatch.maps): cache latents "
+                    f"with --maps true and read them with data.maps={self.config.control}"
                 )
             return null_where_dropped(self.control_tokens(given.body.maps), given.keep_body, self.null_control)
         tokens = self.body_tokens(given.body)  # Eq. 8

@@ -70,3 +70,27 @@ def test_mistakes(tmp_path, vae_checkpoint):
     finished = small_shards(tmp_path / "f", train=1, val=0, test=0)
     with pytest.raises(ValueError, match="already holds finished latents"):
         cache_latents(str(finished), str(vae_checkpoint), str(finished))
+
+
+def test_bodies_are_disturbed_and_drawn_when_asked_for(tmp_path, vae_checkpoint):
+    shards = str(write_shards(tmp_path / "s", [("train", make_sample(i)) for i in range(2)]))
+    options = {"num_frames": 5, "size": (32, 48), "references": 1, "maps": True}
+    found = {}
+    for name, noise in (("exact", 0.0), ("noisy", 1.0), ("noisy again", 1.0)):
+        cache_latents(shards, str(vae_checkpoint), str(tmp_path / name), **options, body_noise=noise)
+        data = LatentDataModule(str(tmp_path / name), batch_size=1, num_points=16, maps="parts")
+        found[name] = next(iter(data.in_order("train")))
+    exact, noisy, again = found.values()
+    assert torch.equal(noisy.body.points, again.body.points)
+    off = (noisy.body.points - exact.body.points).norm(dim=-1)[exact.body.person_mask]
+    assert 0.02 < off.mean() < 0.5
+    assert torch.equal(noisy.latents, exact.latents)
+    maps = exact.body.maps
+    assert maps.shape == (1, 4, 5, 32, 48)
+    assert set(maps[:, 3].unique().tolist()) <= {0.0, 1.0}
+    assert (maps[:, :3] * (1 - maps[:, 3:])).abs().max() == 0
+
+    plain = tmp_path / "plain"
+    cache_latents(shards, str(vae_checkpoint), str(plain), num_frames=5, size=(32, 48), references=1)
+    with pytest.raises(ValueError, match="--maps true"):
+        next(iter(LatentDataModule(str(plain), batch_size=1, num_points=0, maps="normals").in_order("train")))

@@ -6,10 +6,11 @@ Shapes: ``P`` people, ``F`` frames, ``H W`` pixels, ``n`` rays.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 
@@ -64,9 +65,8 @@ def render_bodies(
 
 def render_maps(body: BodyModel, bodies: Bodies, cameras: Cameras, image_size: tuple[int, int]) -> BodyMaps:
     """Normals and places on the body of whatever the centre of each pixel shows. ``image_size`` is (H, W)."""
-    frames, first = bodies.valid.shape[1], bodies.take(slice(1))
-    at_rest = replace(first, pose=0 * first.pose, translation=0 * first.translation, expression=None)
-    rest = posed_vertices(body, at_rest)[:, 0]
+    frames = bodies.valid.shape[1]
+    rest = body.shaped_at(torch.arange(body.num_vertices), torch.as_tensor(bodies.betas)).numpy()
     rest = rest - (rest.min(axis=1, keepdims=True) + rest.max(axis=1, keepdims=True)) / 2
     maps = BodyMaps(
         *(np.full((frames, *image_size, 3), 128, np.uint8) for _ in range(2)), np.zeros((frames, *image_size), bool)
