@@ -8,8 +8,8 @@ The first table is of CPU-seconds a megapixel-frame (Mpf: a million pixels of on
 busy machine distorts them less than it does a clock. Networks take turns, ``--repeats`` times over, and the least of
 each counts. Multiply-accumulates are counted, not measured. Memory is what a call adds at its peak to a process of its
 own that holds the network and the clip, with every large block mapped by itself (``OWN_MAPPING``): otherwise holes in
-the heap, which differ by a tenth from run to run, would count. A peer that takes other lengths than 17 frames is given the
-next longer clip and charged for what it was given.
+the heap, which differ by a tenth from run to run, would count. A peer that takes other lengths than 17 frames is given
+the next longer clip and charged for what it was given.
 
 The second table is of streams: our networks over clips of several lengths, whole and in chunks of four frames that are
 made when they are asked for and dropped when they are done.
