@@ -24,6 +24,7 @@ from models.batch import Conditions, LatentBatch
 from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.sd3 import load_trunk_weights
 from models.isa_dit.transformer import ISADiT
 
 BETAS = (0.9, 0.99)
@@ -72,6 +73,9 @@ class ISADiTModule(L.LightningModule):
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
         muon_learning_rate: of Muon; its steps are scaled to be as large as AdamW's (Liu et al. 2025).
         ema_decay: of the averaged weights that validation and sampling use.
+        image_weights: Stable Diffusion 3.5 Medium's transformer to start from (``sd3.load_trunk_weights``): a file, a
+            folder or a hub id.
+        image_grid: video tokens along height and width that its positions are fitted to: 32 of each at 512 pixels.
         init_from: a checkpoint of an earlier fit to start from: its weights and their average, which is followed with
             ``ema_decay`` from the first step on, not its place in the schedule.
         seed: with the step and the rank, it decides every random choice.
@@ -87,6 +91,8 @@ class ISADiTModule(L.LightningModule):
         warmup_steps: int = 100,
         dropout: ConditionDropout = ConditionDropout(),
         ema_decay: float = 0.999,
+        image_weights: str | None = None,
+        image_grid: tuple[int, int] = (32, 32),
         init_from: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -95,6 +101,10 @@ class ISADiTModule(L.LightningModule):
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
+        if image_weights and init_from:
+            raise ValueError("image_weights and init_from both say where to start: give one of them")
+        if image_weights:
+            load_trunk_weights(self.network, image_weights, image_grid)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.starts_averaged = bool(init_from)
         if init_from:

@@ -29,11 +29,11 @@ MIN_TIME = 1e-3
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoidal embedding of t, then two layers, as in DiT."""
+    """Sinusoidal embedding of t, then two layers, as in SD3."""
 
     def __init__(self, width: int, frequencies: int = 128) -> None:
         super().__init__()
-        self.register_buffer("frequencies", 1000 * torch.logspace(0, -4, frequencies), persistent=False)
+        self.register_buffer("frequencies", 1000 * 1e-4 ** (torch.arange(frequencies) / frequencies), persistent=False)
         self.frequencies: Tensor
         self.mlp = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
