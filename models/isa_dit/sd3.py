@@ -1,8 +1,8 @@
 """Start from Stable Diffusion 3's transformer (Sec. 5.3: "Building upon SD3's architecture").
 
-Its blocks become the spatial blocks (Eq. 15), its timestep network, patches and last layer ours. Everything that is new,
-temporal blocks, ISA and cross-attention, begins by adding nothing, so that each latent is at first what the image model
-makes of it without a text. Its flow points the other way (ε − x0): the last layer changes sign.
+Its blocks become the spatial blocks (Eq. 15), its timestep network, patches and last layer ours. What is new, temporal
+blocks, ISA and cross-attention, begins by adding nothing, so that each latent is at first what the image model makes of
+it without a text. Its flow points the other way (ε − x0): the last layer changes sign.
 """
 
 from __future__ import annotations
