@@ -94,5 +94,5 @@ def test_weights_are_read_from_a_folder_and_missing_ones_are_named(tmp_path):
     expected = sd3().transformer_blocks[0].attn.to_out[0].weight
     torch.testing.assert_close(ours.groups[0].spatial.attention.out.weight, expected)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="holds neither .* nor transformer/"):
+    with pytest.raises(ValueError, match=r"holds neither .* nor transformer/"):
         load_trunk_weights(ours, tmp_path / "empty", (4, 4))
