@@ -87,13 +87,14 @@ class ISADiT(nn.Module):
         """Everything that does not depend on the noisy latents or on t."""
         body, reference = given.body, given.reference
         frames = given.background_latents.shape[2]
-        z_ref = reference.latents * given.keep_reference[:, None, None, None]
+        z_ref = reference.latents.mean(dim=1) * given.keep_reference[:, None, None, None]
+        clip = rearrange(reference.clip_tokens, "B R L W -> B (R L) W")
         return ConditionTokens(
             body=self._body_tokens(given),
             body_mask=point_mask(body) & given.keep_body[:, None],
             pe_g=self.config.ispe_scale * self.ispe(ndc_points(body)),  # Eq. 10
             camera=null_where_dropped(self.camera_tokens(body), given.keep_camera, self.null_camera),  # Eq. 22
-            clip=null_where_dropped(reference.clip_tokens, given.keep_reference, self.null_clip),
+            clip=null_where_dropped(clip, given.keep_reference, self.null_clip),
             beside=torch.cat([repeat(z_ref, "B c h w -> B c f h w", f=frames), given.background_latents], dim=1),
         )
 

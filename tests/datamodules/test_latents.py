@@ -76,8 +76,8 @@ def test_batches_are_normalised_and_the_validation_reference_is_frame_0(tmp_path
         torch.testing.assert_close(batch.latents[i] * std + mean, torch.from_numpy(sample.latents))
         torch.testing.assert_close(data.info().denormalise(batch.latents)[i], torch.from_numpy(sample.latents))
         still = torch.from_numpy(sample.reference_latents[0])
-        torch.testing.assert_close(batch.reference.latents[i] * std + mean[:, 0], still)
-        np.testing.assert_array_equal(batch.reference.clip_tokens[i].numpy(), sample.reference_tokens[0])
+        torch.testing.assert_close(batch.reference.latents[i, 0] * std + mean[:, 0], still)
+        np.testing.assert_array_equal(batch.reference.clip_tokens[i, 0].numpy(), sample.reference_tokens[0])
         np.testing.assert_array_equal(batch.body.intrinsics[i].numpy(), sample.cameras.intrinsics)
     assert batch.has_background.tolist() == [False, True]
     assert (batch.background_latents[0] == 0).all()
@@ -101,7 +101,7 @@ def test_training_draws_every_reference_with_its_own_frame_and_repeats_itself(tm
     for tokens, camera in zip(batches[0].reference.clip_tokens, batches[0].reference.body.intrinsics, strict=True):
         frame = int(camera[0, 0, 2])
         drawn.add(frame)
-        np.testing.assert_array_equal(tokens.numpy(), sample.reference_tokens[frame // 2])
+        np.testing.assert_array_equal(tokens[0].numpy(), sample.reference_tokens[frame // 2])
     assert drawn == {0, 2, 4}
 
 

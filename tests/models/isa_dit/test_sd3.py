@@ -38,7 +38,7 @@ def given(make_conditions):
     grown = torch.randn(2, 16, 3, SIDE, SIDE)
     body = replace(conditions.body, image_size=(8 * SIDE, 8 * SIDE))
     return replace(conditions, background_latents=grown, body=body, reference=replace(
-        conditions.reference, latents=torch.randn(2, 16, SIDE, SIDE)))  # fmt: skip
+        conditions.reference, latents=torch.randn(2, 1, 16, SIDE, SIDE)))  # fmt: skip
 
 
 def test_a_spatial_block_is_theirs_without_a_text():
