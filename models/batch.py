@@ -1,7 +1,8 @@
 """What the networks eat: pixels, points and cameras, never SMPL or FLAME parameters. Datamodules fill these in.
 
 Shape legend: ``B`` batch, ``P`` people (padded, see ``person_mask``), ``F`` frames (1 + T), ``f`` latents (1 + t),
-``N`` surface points a person, ``R`` reference pictures, ``H W`` pixels, ``h w`` latent pixels, ``c`` latent channels, ``L D`` CLIP tokens.
+``N`` surface points a person, ``R`` reference pictures, ``H W`` pixels, ``h w`` latent pixels, ``c`` latent channels,
+``L D`` CLIP tokens.
 """
 
 from __future__ import annotations
