@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from models.batch import BodyBatch
+from models.geometry import invert_rigid
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:
@@ -50,3 +51,16 @@ def _shifted(pictures: Float[Tensor, "C F H W"], down: int, right: int) -> Float
     height, width = pictures.shape[-2:]
     padded = F.pad(pictures, (width, width, height, height))
     return padded[..., height - down : 2 * height - down, width - right : 2 * width - right]
+
+
+def shuffled_camera(body: BodyBatch) -> BodyBatch:
+    """Each clip filmed along the path of the camera of the clip before it, starting from its own first camera.
+
+    Raises:
+        ValueError: for a batch of one clip, which has no other camera to take.
+    """
+    if len(body.points) < 2:
+        raise ValueError("another camera needs two clips in every batch: choose another batch_size")
+    other = body.world_to_camera.roll(1, dims=0)
+    path = other @ invert_rigid(other[:, :1])
+    return replace(body, world_to_camera=path @ body.world_to_camera[:, :1], maps=None)

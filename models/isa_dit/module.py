@@ -106,6 +106,7 @@ class ISADiTModule(L.LightningModule):
         if image_weights:
             load_trunk_weights(self.network, image_weights, image_grid)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self._by_time = torch.zeros(2, len(VALIDATION_TIMES))  # sum and number of losses
         self.starts_averaged = bool(init_from)
         if init_from:
             content = _read(init_from, "cpu")
@@ -134,9 +135,22 @@ class ISADiTModule(L.LightningModule):
         given = drop_conditions(batch.conditions(), self.dropout, generator)
         shift = self.network.config.timestep_shift
         t = flow.sample_timesteps(len(batch.keys), shift, generator, self.device)
-        loss = self.flow_loss(self.network, batch.latents, given, t, generator).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.keys))
-        return loss
+        losses = self.flow_loss(self.network, batch.latents, given, t, generator)
+        self.log("train/loss", losses.mean(), prog_bar=True, batch_size=len(batch.keys))
+        self._log_by_time(losses.detach(), t)
+        return losses.mean()
+
+    def _log_by_time(self, losses: Float[Tensor, " B"], t: Float[Tensor, " B"]) -> None:
+        """``train/loss_t_…``: the mean loss around each of ``VALIDATION_TIMES`` since the last logged step."""
+        bins = len(VALIDATION_TIMES)
+        of_bin = (t * bins).long().clamp(max=bins - 1)
+        self._by_time = self._by_time.to(losses).index_add(1, of_bin, torch.stack([losses, torch.ones_like(losses)]))
+        if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        for time, total, count in zip(VALIDATION_TIMES, *self._by_time.tolist(), strict=True):
+            if count:
+                self.log(f"train/loss_t_{time}", total / count, batch_size=len(losses))
+        self._by_time = torch.zeros_like(self._by_time)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning's, then the average; DeepSpeed wants to be called after every micro-batch, and steps after some."""
