@@ -1,6 +1,6 @@
 """Does a fitted ISA-DiT heed what it is told? Each condition against the same condition of another clip.
 
-    python -m pipelines.control --latents data/latents --shards data/shards --checkpoint dit.ckpt --vae vae.ckpt --out control
+    python -m pipelines.control --latents data/latents --shards data/shards --out control
 
 Every clip of a split is generated several times from the same noise, and each time one thing is another clip's. What is
 measured, over clips (mean and 95 % interval), needs true masks and clean backgrounds, so synthetic clips:
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.clips import ClipDataModule, to_frames
+from datamodules.clips import ClipDataModule, to_frames, to_pixels
 from datamodules.latents import LatentDataModule, map_kind
 from models.batch import ClipBatch, Conditions, LatentBatch
 from pipelines.animator import Animator
@@ -110,29 +110,22 @@ def control(
     """
     animator = Animator(checkpoint, vae, precision, device)
     maps = map_kind(animator.network.config.control)
-    options = {"num_points": animator.num_points, "body": body, "max_people": max_people, "maps": maps}
-    data = LatentDataModule(latents, vae, batch_size, **options)
+    data = LatentDataModule(
+        latents, vae, batch_size, num_points=animator.num_points, body=body, max_people=max_people, maps=maps
+    )
     truth = _truth(shards, split, animator, max_people)
     found = Findings()
     for batch in tqdm(data.in_order(split), desc=f"clips of {split}", unit="batch"):
         if len(batch.keys) < 2:
             break  # the last clip, alone: it has no other to compare with
         if missing := [key for key in batch.keys if key not in truth]:
-            raise ValueError(
-                f"clip {missing[0]!r} has latents but is not in {shards}: give the shards they were made of"
-            )
+            raise ValueError(f"clip {missing[0]!r} is not in {shards}: give the shards that the latents were made of")
         true = [truth[key] for key in batch.keys]
-        made = {
-            name: animator.decode(animator.generate(given, steps, guidance, sampler, seed))
+        videos = {
+            name: _pixels(animator.decode(animator.generate(given, steps, guidance, sampler, seed)))
             for name, given in variants(batch)
         }
-        videos = {
-            name: [torch.from_numpy(v).permute(3, 0, 1, 2) / 127.5 - 1 for v in clips] for name, clips in made.items()
-        }
-        behind = [
-            torch.from_numpy(v).permute(3, 0, 1, 2) / 127.5 - 1 for v in animator.decode(batch.background_latents)
-        ]
-        judge(found, batch, true, videos, behind)
+        judge(found, batch, true, videos, _pixels(animator.decode(batch.background_latents)))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     summary = found.summary()
@@ -196,6 +189,10 @@ def colour_distances(video: Video, true: Video, masks: Bool[Tensor, "P F H W"]) 
     distance = (made[:, None] - real).square().mean(dim=-1).sqrt()
     for person, row in enumerate(distance):
         yield float(row[person]), float((row.sum() - row[person]) / (len(present) - 1))
+
+
+def _pixels(clips: list[UInt8[np.ndarray, "F H W 3"]]) -> list[Video]:
+    return [to_pixels(clip)[0] for clip in clips]
 
 
 def _truth(shards: str | list[str], split: str, animator: Animator, max_people: int) -> dict[str, ClipBatch]:

@@ -68,9 +68,8 @@ def render_maps(body: BodyModel, bodies: Bodies, cameras: Cameras, image_size: t
     frames = bodies.valid.shape[1]
     rest = body.shaped_at(torch.arange(body.num_vertices), torch.as_tensor(bodies.betas)).numpy()
     rest = rest - (rest.min(axis=1, keepdims=True) + rest.max(axis=1, keepdims=True)) / 2
-    maps = BodyMaps(
-        *(np.full((frames, *image_size, 3), 128, np.uint8) for _ in range(2)), np.zeros((frames, *image_size), bool)
-    )
+    grey, nobody = np.full((frames, *image_size, 3), 128, np.uint8), np.zeros((frames, *image_size), bool)
+    maps = BodyMaps(normals=grey, parts=grey.copy(), covered=nobody)
     for seen in _trace(body, bodies, cameras, image_size, supersample=1):
         in_camera = seen.normal @ cameras.world_to_camera[seen.frame, :3, :3].T
         in_camera /= np.linalg.norm(in_camera, axis=1, keepdims=True)
