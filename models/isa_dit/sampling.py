@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -31,6 +32,7 @@ def sample(
     sampler: Literal["euler", "midpoint"] = "euler",
     seed: int = 0,
     windows: Windows | None = None,
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
     progress: bool = False,
 ) -> Float[Tensor, "B c f h w"]:
     """Normalised latents of one clip a row of ``given``.
@@ -41,15 +43,17 @@ def sample(
         sampler: ``euler`` (one evaluation a step) or ``midpoint`` (two, second order).
         seed: of the noise, which alone decides the result.
         windows: for clips longer than those that the network was fitted on; all of a clip at once without.
+        guidance_interval: times (1 is noise) that are guided: outside a step costs half.
         progress: show a bar.
     """
+    flow_under = partial(_guided, network, guidance=guidance, interval=guidance_interval)
     latents = given.background_latents.shape[2]
     if windows is None or latents <= windows.length:
-        v = _guided(network, given, guidance)
+        v = flow_under(given)
     else:
         length = windows.length
         # Tokens are made anew at every step: kept for all windows, they would grow with the clip.
-        v = blended(lambda start: _guided(network, window_of(given, start, length), guidance), windows, latents)
+        v = blended(lambda start: flow_under(window_of(given, start, length)), windows, latents)
     noise = torch.randn(given.background_latents.shape, generator=torch.Generator().manual_seed(seed))
     noise = noise.to(given.background_latents)
     times = flow.schedule(steps, network.config.timestep_shift, noise.device)
@@ -57,10 +61,10 @@ def sample(
     return x0.float()
 
 
-def _guided(network: ISADiT, given: Conditions, guidance: float) -> flow.Velocity:
+def _guided(network: ISADiT, given: Conditions, guidance: float, interval: tuple[float, float]) -> flow.Velocity:
     """The flow under conditions, led away from that without."""
     conditioned = network.condition(given)
     if guidance == 1:
         return lambda x, t: network(x, t, conditioned)
     free = network.condition(unconditional(given))
-    return flow.guide(lambda x, t: network(x, t, conditioned), lambda x, t: network(x, t, free), guidance)
+    return flow.guide(lambda x, t: network(x, t, conditioned), lambda x, t: network(x, t, free), guidance, interval)
