@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
 from datamodules.shards import Shards
-from datamodules.stream import StreamDataModule, sample_at
+from datamodules.stream import StreamDataModule, collate, sample_at
 from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
 from preprocessing.sample import BodyMaps
@@ -125,6 +125,27 @@ def map_channels(maps: BodyMaps, kind: MapKind) -> Float[Tensor, "1 4 F H W"]:
     return torch.cat([rearrange(shown, "F H W C -> 1 C F H W") * covered, covered], dim=1)
 
 
+def collate_people(batches: list[LatentBatch]) -> LatentBatch:
+    """``collate``, less the people that are padding in all clips of the batch: their points cost as much as others'."""
+    batch = collate(batches)
+    people = slice(max(1, int(batch.body.person_mask.sum(dim=1).max())))
+    reference = batch.reference
+    return replace(
+        batch,
+        body=_only(batch.body, people),
+        reference=replace(reference, body=_only(reference.body, people), shown=reference.shown[:, people]),
+    )
+
+
+def _only(body: BodyBatch, people: slice) -> BodyBatch:
+    return replace(
+        body,
+        points=body.points[:, people],
+        rest_points=body.rest_points[:, people],
+        person_mask=body.person_mask[:, people],
+    )
+
+
 class LatentDataModule(StreamDataModule):
     """Cached latents of the splits ``train``, ``val`` and ``test``.
 
@@ -190,6 +211,9 @@ class LatentDataModule(StreamDataModule):
         shards = Shards(self.folders, split)
         options = split == "train", self.cache, self.maps, self.references
         return LatentDataset(shards, self.info(), surface, self.seed, *options)
+
+    def _loader_options(self) -> dict[str, Any]:
+        return super()._loader_options() | {"collate_fn": collate_people}
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint says what it was fitted on: see ``fitted_on``."""

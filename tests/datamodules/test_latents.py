@@ -132,3 +132,24 @@ def test_a_checkpoint_says_which_latents_it_was_fitted_on(tmp_path):
 def test_a_folder_without_latents_says_how_to_make_them(tmp_path):
     with pytest.raises(ValueError, match=r"latents.json is missing.*pipelines.cache_latents"):
         LatentDataModule(str(tmp_path)).setup("fit")
+
+
+def test_people_who_are_padding_in_the_whole_batch_are_left_out(tmp_path):
+    data = LatentDataModule(str(write_latents(tmp_path / "l", [make_latents(0)], "val")), num_points=4, max_people=3)
+    (batch,) = list(data.val_dataloader())
+    people = int(batch.body.person_mask.sum())
+    assert batch.body.points.shape[1] == batch.reference.body.points.shape[1] == batch.reference.shown.shape[1] == people
+
+
+def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):
+    samples = [make_latents(i) for i in range(3)]
+    data = LatentDataModule(
+        str(write_latents(tmp_path / "l", samples)), batch_size=30, num_points=4, max_people=4, references=2
+    )
+    batch = next(iter(data.train_dataloader()))
+    assert batch.reference.latents.shape[1] == batch.reference.body.points.shape[2] == 2
+    assert (batch.reference.shown.sum(dim=2) == 1).all()
+    assert batch.reference.shown[:, 0].any(dim=0).all()  # now in the one, now in the other
+    held_out = LatentDataModule(str(write_latents(tmp_path / "v", samples, "val")), num_points=4, references=2)
+    (first, *_) = held_out.val_dataloader()
+    assert torch.equal(first.reference.shown[0, 0], torch.tensor([True, False]))

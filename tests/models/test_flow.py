@@ -59,7 +59,6 @@ def test_guidance_outside_its_interval_is_skipped() -> None:
     assert asked == pytest.approx([0.2, 0.5])
 
 
-
 def test_no_steps_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         flow.schedule(0)
