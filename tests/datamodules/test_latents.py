@@ -138,7 +138,9 @@ def test_people_who_are_padding_in_the_whole_batch_are_left_out(tmp_path):
     data = LatentDataModule(str(write_latents(tmp_path / "l", [make_latents(0)], "val")), num_points=4, max_people=3)
     (batch,) = list(data.val_dataloader())
     people = int(batch.body.person_mask.sum())
-    assert batch.body.points.shape[1] == batch.reference.body.points.shape[1] == batch.reference.shown.shape[1] == people
+    assert (
+        batch.body.points.shape[1] == batch.reference.body.points.shape[1] == batch.reference.shown.shape[1] == people
+    )
 
 
 def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):
