@@ -32,6 +32,9 @@ FrameArray = UInt8[np.ndarray, "F H W 3"]
 DECODED_AT_ONCE = 8
 """Latents."""
 
+SHORTEST_WINDOW = 3
+"""Latents: two of overlap, and one further."""
+
 
 class Animator:
     """A fitted ISA-DiT with the autoencoder and the CLIP tower that its latents came from.
@@ -79,8 +82,9 @@ class Animator:
                 return
             yield from to_frames(part[0])
 
-    def windows(self, window: int | None, overlap: int | None) -> Windows:
-        """How clips are cut that are longer than those the network was fitted on.
+    def windows(self, window: int | None, overlap: int | None) -> Windows | None:
+        """How clips are cut that are longer than those the network was fitted on; None if those were too short for
+        windows to overlap.
 
         Args:
             window: frames; by default as many as those clips had.
@@ -90,6 +94,8 @@ class Animator:
             ValueError: if a window has not 1 + 4k frames, or they cannot be blended.
         """
         length = num_latents(window or self.info.num_frames)
+        if window is None and length < SHORTEST_WINDOW:
+            return None
         return Windows(length, max(2, length // 3) if overlap is None else -(-overlap // TEMPORAL_FACTOR))
 
     @torch.inference_mode()

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import decord
@@ -69,7 +68,9 @@ def encode_frames(frames: FrameArray, fps: float, crf: int = CRF) -> bytes:
     return buffer.getvalue()
 
 
-def _encode(target: BinaryIO, frames: Iterable[np.ndarray], fps: float, crf: int, metadata: dict[str, str]) -> None:
+def _encode(
+    target: io.BytesIO | io.BufferedWriter, frames: Iterable[np.ndarray], fps: float, crf: int, metadata: dict[str, str]
+) -> None:
     """One frame after the other, each ``H W 3``."""
     if not fps > 0:
         raise ValueError(f"fps must be positive, not {fps}")

@@ -16,8 +16,8 @@ from torch import Tensor
 class ConditionTokens:
     """Conditions as tokens (Fig. 8, left and bottom)."""
 
-    body: Float[Tensor, "B F K E"] | Float[Tensor, "B f S E"]
-    """Body tokens or, where a ControlNet takes the place of ISA, those of the bodies' pictures."""
+    body: Float[Tensor, "B n m E"]
+    """Body tokens ``B F K E`` or, where a ControlNet takes the place of ISA, of the bodies' pictures ``B f S E``."""
     body_mask: Bool[Tensor, "B K"]
     """False for points that must not be seen: of padded people, or of a dropped condition."""
     pe_g: Float[Tensor, "B F K C"]

@@ -44,7 +44,7 @@ def test_joints_are_off_by_what_an_estimator_leaves(bodies):
 
 
 def test_depth_is_off_along_the_line_of_sight(bodies):
-    only_depth = BodyNoise(0, 0, 0, 0, depth=0.1, betas=0)
+    only_depth = BodyNoise(0.0, 0.0, 0.0, 0.0, depth=0.1, betas=0.0)
     aside = replace(bodies, translation=bodies.translation + np.float32([1, 0.5, 0]))
     moved = disturb(aside, CAMERA, only_depth, np.random.default_rng(1)).translation
     seen = [place @ CAMERA[0, :3, :3].T + CAMERA[0, :3, 3] for place in (aside.translation, moved)]
@@ -53,7 +53,7 @@ def test_depth_is_off_along_the_line_of_sight(bodies):
 
 
 def test_no_noise_changes_nothing_and_a_seed_decides_it(bodies):
-    none = disturb(bodies, CAMERA, BodyNoise().scaled(0), np.random.default_rng(1))
+    none = disturb(bodies, CAMERA, BodyNoise().scaled(0.0), np.random.default_rng(1))
     assert np.array_equal(none.pose, bodies.pose)
     assert np.array_equal(none.translation, bodies.translation)
     same = [disturb(bodies, CAMERA, BodyNoise(), np.random.default_rng(3)).pose for _ in range(2)]
