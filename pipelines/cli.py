@@ -32,7 +32,6 @@ from pipelines.callbacks.throughput import Throughput
 from pipelines.checkpoint_files import WholeFiles, require_checkpoint
 from pipelines.tracking import RememberRun, RunLogger
 
-
 warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # a fit may be a step of another program
 
 
