@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preprocessing.sample import Bodies, Cameras
+from preprocessing.sample import Bodies, BodyMaps, Cameras
 
 INFO = "latents.json"
 SCHEMA_VERSION = 1
@@ -41,6 +41,8 @@ class LatentSample:
     reference_frames: Int[np.ndarray, " K"]
     bodies: Bodies
     cameras: Cameras
+    maps: BodyMaps | None = None
+    """Pictures of the bodies, where a 2D ControlNet is to be fitted."""
 
 
 def encode_latents(sample: LatentSample) -> bytes:
@@ -65,7 +67,10 @@ def encode_latents(sample: LatentSample) -> bytes:
     if sample.bodies.expression is None:
         del records["expression"]
     buffer = io.BytesIO()
-    np.savez(buffer, **halves, **records)
+    if sample.maps is None:
+        np.savez(buffer, **halves, **records)
+    else:
+        np.savez_compressed(buffer, **halves, **records, **asdict(sample.maps))
     return buffer.getvalue()
 
 
@@ -80,6 +85,7 @@ def decode_latents(key: str, data: bytes) -> LatentSample:
             background_latents=widened.pop("background_latents", None),
             bodies=Bodies(**{f.name: widened.pop(f.name) for f in fields(Bodies) if f.name in widened}),
             cameras=Cameras(**{f.name: widened.pop(f.name) for f in fields(Cameras)}),
+            maps=BodyMaps(**{f.name: widened.pop(f.name) for f in fields(BodyMaps)}) if "normals" in widened else None,
             **widened,
         )
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
 from datamodules.shards import Shards
-from datamodules.stream import StreamDataModule, sample_at
-from datamodules.surface import Surface, one_frame
+from datamodules.stream import StreamDataModule, collate, sample_at
+from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
+from preprocessing.sample import BodyMaps
+
+MapKind = Literal["normals", "parts"]
+"""Which pictures of the bodies a 2D ControlNet reads."""
+
+
+def map_kind(control: str) -> MapKind | None:
+    """The pictures of bodies that a network with this ``control`` reads: none for ISA.
+
+    Raises:
+        ValueError: if it is no kind of control.
+    """
+    match control:
+        case "isa":
+            return None
+        case "normals" | "parts":
+            return control
+        case _:
+            raise ValueError(f"control is isa, normals or parts, not {control!r}")
 
 
 class LatentDataset(Dataset):
     """Cached clips as batches of one.
 
-    The reference picture is drawn at random among a clip's candidates in training, and is frame 0 otherwise.
+    Reference pictures, and who is looked up in which, are drawn at random among a clip's candidates in training.
+    Otherwise the pictures are spread over the candidates, frame 0 first, and person ``i`` is looked up in picture ``i``
+    (beginning again where there are fewer).
     """
 
     def __init__(
@@ -30,21 +54,30 @@ class LatentDataset(Dataset):
         seed: int = 0,
         training: bool = False,
         cache: bool = False,
+        maps: MapKind | None = None,
+        references: int = 1,
     ) -> None:
+        self.references = references
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training
+        self.maps = maps
         self._cache: dict[int, tuple[LatentSample, BodyBatch]] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self.shards)
 
     def __getitem__(self, index: int) -> LatentBatch:
-        row, chosen = index, 0
-        if self.training:
-            row = sample_at(self.seed, index, len(self))
+        row = sample_at(self.seed, index, len(self)) if self.training else index
         sample, body = self._load(row)
+        candidates, people = len(sample.reference_frames), np.arange(body.points.shape[1])
         if self.training:
-            chosen = int(np.random.default_rng((self.seed, index)).integers(len(sample.reference_frames)))
-        return self._to_batch(sample, body, chosen)
+            generator = np.random.default_rng((self.seed, index))
+            pictures = generator.integers(candidates, size=self.references)
+            look_in = generator.integers(self.references, size=len(people))
+        else:
+            pictures = np.arange(self.references) * candidates // self.references
+            look_in = people % self.references
+        shown = torch.from_numpy(look_in[:, None] == np.arange(self.references))
+        return self._to_batch(sample, body, pictures, shown)
 
     def _load(self, row: int) -> tuple[LatentSample, BodyBatch]:
         if self._cache is not None and row in self._cache:
@@ -56,24 +89,61 @@ class LatentDataset(Dataset):
             self._cache[row] = sample, body
         return sample, body
 
-    def _to_batch(self, sample: LatentSample, body: BodyBatch, chosen: int) -> LatentBatch:
+    def _to_batch(
+        self, sample: LatentSample, body: BodyBatch, pictures: Int[np.ndarray, " R"], shown: Bool[Tensor, "P R"]
+    ) -> LatentBatch:
         latents = self.info.normalise(torch.from_numpy(sample.latents))
         background = torch.zeros_like(latents)
         if sample.background_latents is not None:
             background = self.info.normalise(torch.from_numpy(sample.background_latents))
-        picture = self.info.normalise(torch.from_numpy(sample.reference_latents[chosen])[:, None])[:, 0]
+        if self.maps is not None:
+            if sample.maps is None:
+                raise ValueError(
+                    f"clip {sample.key!r} holds no pictures of its bodies: cache the latents with --maps true"
+                )
+            body = replace(body, maps=map_channels(sample.maps, self.maps))
+        stills = self.info.normalise(torch.from_numpy(sample.reference_latents[pictures])[:, :, None])[:, :, 0]
         return LatentBatch(
             keys=[sample.key],
             latents=latents[None],
             background_latents=background[None],
             has_background=torch.tensor([sample.background_latents is not None]),
             reference=ReferenceBatch(
-                latents=picture[None],
-                clip_tokens=torch.from_numpy(sample.reference_tokens[chosen])[None],
-                body=one_frame(body, int(sample.reference_frames[chosen])),
+                latents=stills[None],
+                clip_tokens=torch.from_numpy(sample.reference_tokens[pictures])[None],
+                body=take_body_frames(body, sample.reference_frames[pictures].tolist()),
+                shown=shown[None],
             ),
             body=body,
         )
+
+
+def map_channels(maps: BodyMaps, kind: MapKind) -> Float[Tensor, "1 4 F H W"]:
+    """Pictures of a clip's bodies as a 2D ControlNet reads them (``BodyBatch.maps``)."""
+    covered = rearrange(torch.from_numpy(maps.covered).float(), "F H W -> 1 1 F H W")
+    shown = torch.from_numpy(getattr(maps, kind)).float() / 127.5 - 1
+    return torch.cat([rearrange(shown, "F H W C -> 1 C F H W") * covered, covered], dim=1)
+
+
+def collate_people(batches: list[LatentBatch]) -> LatentBatch:
+    """``collate``, less the people that are padding in all clips of the batch: their points cost as much as others'."""
+    batch = collate(batches)
+    people = slice(max(1, int(batch.body.person_mask.sum(dim=1).max())))
+    reference = batch.reference
+    return replace(
+        batch,
+        body=_only(batch.body, people),
+        reference=replace(reference, body=_only(reference.body, people), shown=reference.shown[:, people]),
+    )
+
+
+def _only(body: BodyBatch, people: slice) -> BodyBatch:
+    return replace(
+        body,
+        points=body.points[:, people],
+        rest_points=body.rest_points[:, people],
+        person_mask=body.person_mask[:, people],
+    )
 
 
 class LatentDataModule(StreamDataModule):
@@ -85,6 +155,9 @@ class LatentDataModule(StreamDataModule):
         num_points: surface points a person.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
         max_people: P; a clip with more is an error.
+        maps: pictures of the bodies that a 2D ControlNet reads (``model.config.control``); None for ISA.
+        references: reference pictures a clip. With several, each person is looked up in one of them, which teaches a
+            network to take people from pictures of their own.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
 
     Raises:
@@ -102,13 +175,18 @@ class LatentDataModule(StreamDataModule):
         max_people: int = 2,
         seed: int = 0,
         cache: bool = False,
+        maps: MapKind | None = None,
+        references: int = 1,
     ) -> None:
         super().__init__(batch_size, num_workers)
+        if references < 1:
+            raise ValueError(f"references must be at least 1, not {references}")
         if cache and num_workers:
             raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
         self.folders = latents if isinstance(latents, list) else [latents]
         self.vae, self.seed, self.cache = vae, seed, cache
         self.num_points, self.body, self.max_people = num_points, body, max_people
+        self.maps, self.references = maps, references
 
     def info(self) -> LatentInfo:
         """What the latents are; of several folders, the first's statistics hold for all."""
@@ -131,7 +209,11 @@ class LatentDataModule(StreamDataModule):
         """Clips of a split; raises ``ValueError`` where there are none."""
         surface = Surface(self.num_points, self.body, self.max_people)
         shards = Shards(self.folders, split)
-        return LatentDataset(shards, self.info(), surface, self.seed, split == "train", self.cache)
+        options = split == "train", self.cache, self.maps, self.references
+        return LatentDataset(shards, self.info(), surface, self.seed, *options)
+
+    def _loader_options(self) -> dict[str, Any]:
+        return super()._loader_options() | {"collate_fn": collate_people}
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint says what it was fitted on: see ``fitted_on``."""

@@ -82,12 +82,12 @@ class Surface:
         )
 
 
-def one_frame(body: BodyBatch, frame: int) -> BodyBatch:
-    """The bodies as they stand in one frame (F = 1)."""
-    window = slice(frame, frame + 1)
+def take_body_frames(body: BodyBatch, frames: list[int]) -> BodyBatch:
+    """The bodies as they stand in some frames, without pictures of them."""
     return replace(
         body,
-        points=body.points[:, :, window],
-        intrinsics=body.intrinsics[:, window],
-        world_to_camera=body.world_to_camera[:, window],
+        points=body.points[:, :, frames],
+        intrinsics=body.intrinsics[:, frames],
+        world_to_camera=body.world_to_camera[:, frames],
+        maps=None,
     )

@@ -1,7 +1,8 @@
 """What the networks eat: pixels, points and cameras, never SMPL or FLAME parameters. Datamodules fill these in.
 
 Shape legend: ``B`` batch, ``P`` people (padded, see ``person_mask``), ``F`` frames (1 + T), ``f`` latents (1 + t),
-``N`` surface points a person, ``H W`` pixels, ``h w`` latent pixels, ``c`` latent channels, ``L D`` CLIP tokens.
+``N`` surface points a person, ``R`` reference pictures, ``H W`` pixels, ``h w`` latent pixels, ``c`` latent channels,
+``L D`` CLIP tokens.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class BodyBatch(_Batch):
     world_to_camera: Float[Tensor, "B F 4 4"]
     image_size: tuple[int, int]
     """(H, W) in pixels that ``intrinsics`` refers to."""
+    maps: Float[Tensor, "B 4 F H W"] | None = None
+    """Pictures of the bodies, for a 2D ControlNet alone: three channels in [-1, 1] and where a body is (0 or 1)."""
 
 
 @dataclass
@@ -70,12 +73,14 @@ class ClipBatch(_Batch):
 
 @dataclass
 class ReferenceBatch(_Batch):
-    """One picture of the people, seen by one camera."""
+    """Pictures that say what people look like: one with everyone in it, one for each person, or several of them."""
 
-    latents: Float[Tensor, "B c h w"]
-    clip_tokens: Float[Tensor, "B L D"]
+    latents: Float[Tensor, "B R c h w"]
+    clip_tokens: Float[Tensor, "B R L D"]
     body: BodyBatch
-    """With one frame (F = 1): the bodies as they stand in the picture."""
+    """Its frames are the pictures (F = R): bodies as they stand in each, and its camera."""
+    shown: Bool[Tensor, "B P R"]
+    """Which pictures a person is to be looked up in."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ later on. The manifest is written last, so a folder that has one is complete.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +22,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from datamodules.body_noise import BodyNoise, disturb
 from datamodules.clips import to_pixels
 from datamodules.latent_files import INFO, LatentInfo, LatentSample, encode_latents, file_hash
 from datamodules.shards import Shards
 from datamodules.transforms import fit
+from models.body import BodyModel, load_body
 from models.isa_dit.clip import load_clip_vision
 from models.timeline import check_num_frames
 from models.vae.autoencoder import VideoVAE
@@ -36,6 +38,7 @@ from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
 from preprocessing.sample import Sample, decode
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
+from preprocessing.synthetic.render.bodies import render_maps
 
 
 class Statistics:
@@ -110,6 +113,27 @@ class Encoder:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
 
 
+@dataclass
+class ChangeBodies:
+    """What is done to the bodies of a clip after it is encoded: noise, then pictures of what that leaves."""
+
+    noise: float
+    seed: int
+    drawn: BodyModel | None
+    """The body to draw; None draws nothing."""
+    image_size: tuple[int, int]
+
+    def __call__(self, sample: LatentSample) -> LatentSample:
+        """The clip with its bodies disturbed and drawn as asked for."""
+        bodies, maps = sample.bodies, None
+        if self.noise:
+            generator = np.random.default_rng([self.seed, *sample.key.encode()])
+            bodies = disturb(bodies, sample.cameras.world_to_camera, BodyNoise().scaled(self.noise), generator)
+        if self.drawn is not None:
+            maps = render_maps(self.drawn, bodies, sample.cameras, self.image_size)
+        return replace(sample, bodies=bodies, maps=maps)
+
+
 def cache_latents(
     shards: str | list[str],
     vae: str,
@@ -118,6 +142,10 @@ def cache_latents(
     num_frames: int | None = None,
     size: tuple[int, int] | None = None,
     references: int = 4,
+    maps: bool = False,
+    body: str = "open",
+    body_noise: float = 0.0,
+    seed: int = 0,
     batch_size: int = 8,
     num_workers: int = 0,
     clips_per_shard: int = 1000,
@@ -134,6 +162,10 @@ def cache_latents(
         num_frames: frames of each clip, from its first on; by default all, if the clips agree.
         size: height and width in pixels; by default that of the clips, if they agree.
         references: reference pictures a clip, frame 0 among them.
+        maps: also draw the bodies, for fits of a 2D ControlNet in the place of ISA.
+        body: open or open-head, or a path to an SMPL or FLAME file: of what ``maps`` draws.
+        body_noise: disturb the bodies as an estimator would (1 is about what one leaves, 0 nothing).
+        seed: of that noise, with the clip's key.
         batch_size: clips encoded at once.
         num_workers: processes that decode.
         clips_per_shard: the most clips in one tar.
@@ -154,6 +186,7 @@ def cache_latents(
     check_num_frames(frames)
     where = choose_device(device)
     encoder = Encoder(load_vae(vae), load_clip_vision(clip_model), references, precision == "bf16", where)
+    change = ChangeBodies(body_noise, seed, load_body(body) if maps else None, height_width)
 
     discard_unfinished(folder)
     statistics = Statistics()
@@ -164,7 +197,7 @@ def cache_latents(
         for split in [name for name in SPLITS if any(row.split == name for row in rows.values())]:
             clips = FittedClips(Shards([str(f) for f in folders], split), frames, height_width)
             for samples in DataLoader(clips, batch_size, num_workers=num_workers, collate_fn=list):
-                for encoded in encoder(samples):
+                for encoded in map(change, encoder(samples)):
                     if split == "train":
                         statistics.add(encoded.latents)
                     packed.write(_pack(encoded, rows[encoded.key], frames, height_width))
@@ -173,6 +206,7 @@ def cache_latents(
     LatentInfo(file_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
     write_manifest(folder, packed.rows, job=f"latents:{file_hash(vae)}:{clip_model}")
     settings = {"shards": shards, "vae": vae, "clip_model": clip_model, "num_frames": frames, "size": height_width}
+    settings |= {"maps": maps, "body": body, "body_noise": body_noise, "seed": seed}
     log_result("latents", folder.name, settings, {"clips": float(len(packed.rows)), "std": std}, {"": [folder / INFO]})
 
 

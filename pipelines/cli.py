@@ -12,6 +12,7 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from pipelines.callbacks.sample_clips import SampleClips
 from pipelines.callbacks.throughput import Throughput
 from pipelines.checkpoint_files import WholeFiles, require_checkpoint
 from pipelines.tracking import RememberRun, RunLogger
+
+warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # a fit may be a step of another program
 
 
 class LogConfig(SaveConfigCallback):

@@ -11,39 +11,27 @@ cached latents again, from its own first frame, motion, camera and background, t
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
-from einops import repeat
-from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.clips import to_frames, to_pixels
-from datamodules.latents import LatentDataModule, fitted_on
-from datamodules.surface import Surface
-from models.batch import BodyBatch, Conditions, ReferenceBatch
+from datamodules.latent_files import file_hash
+from datamodules.latents import LatentDataModule, map_kind
 from models.body import load_body
-from models.isa_dit.clip import load_clip_vision
-from models.isa_dit.module import load_dit
-from models.isa_dit.sampling import sample
-from models.timeline import SPATIAL_FACTOR, num_latents
-from models.vae.module import load_vae
+from pipelines.animator import Animator, conditions, in_shape_of
 from pipelines.cli import run
-from pipelines.device import choose_device
 from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
+from pipelines.shuffle import shuffled_motion
 from pipelines.tracking import log_result
-from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample import Cameras
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
-
-FrameArray = UInt8[np.ndarray, "F H W 3"]
 
 LOGGED_CLIPS = 8
 """Clips of a split that its MLflow run keeps."""
@@ -52,91 +40,8 @@ SHEET_FRAMES = 8
 """Frames of a clip that its picture shows."""
 
 
-class Animator:
-    """A fitted ISA-DiT with the autoencoder and the CLIP tower that its latents came from.
-
-    Args:
-        dit, vae: checkpoints of ``pipelines.fit_dit`` and ``pipelines.fit_vae``.
-        precision: of the networks; ``bf16`` halves the time where the processor has it.
-
-    Raises:
-        ValueError: if a file is not such a checkpoint, or the two do not belong together.
-    """
-
-    def __init__(self, dit: str, vae: str, precision: Literal["fp32", "bf16"], device: str | None) -> None:
-        self.device = choose_device(device)
-        self.autocast = precision == "bf16"
-        self.network = load_dit(dit, self.device)
-        checkpoint = torch.load(dit, map_location="cpu", weights_only=True, mmap=True)
-        self.info, self.num_points = fitted_on(checkpoint, dit)
-        self.info.require_vae(vae)
-        self.vae = load_vae(vae, self.device)
-
-    @torch.inference_mode()
-    def generate(
-        self, given: Conditions, steps: int, guidance: float, sampler: Literal["euler", "midpoint"], seed: int
-    ) -> list[FrameArray]:
-        """One clip for each row of ``given``."""
-        with self._precision():
-            latents = sample(self.network, given.to(self.device), steps, guidance, sampler, seed, progress=True)
-        return self.decode(latents)
-
-    @torch.inference_mode()
-    def decode(self, latents: Float[Tensor, "B c f h w"]) -> list[FrameArray]:
-        """The clips behind normalised latents."""
-        with self._precision():
-            return [to_frames(video) for video in self.vae.decode(self.info.denormalise(latents.to(self.device)))]
-
-    @torch.inference_mode()
-    def encode(self, frames: FrameArray) -> Float[Tensor, "1 c f h w"]:
-        """Normalised latents of a clip or, as a clip of one frame, a picture."""
-        with self._precision():
-            return self.info.normalise(self.vae.encode(to_pixels(frames).to(self.device)).mean).cpu()
-
-    def _precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
-
-
-def in_shape_of(reference: Sample, moving: Bodies) -> Bodies:
-    """The poses of a motion on the bodies of the reference, person by person.
-
-    Raises:
-        ValueError: if the motion has more people than the reference.
-    """
-    people, shown = len(moving.betas), len(reference.bodies.betas)
-    if people > shown:
-        raise ValueError(
-            f"the motion moves {people} people, the reference shows {shown}: give a reference with everyone in it"
-        )
-    return replace(moving, betas=reference.bodies.betas[:people])
-
-
-def conditions(
-    animator: Animator, reference: Sample, bodies: Bodies, cameras: Cameras, background: FrameArray | None, body: str
-) -> Conditions:
-    """What the network is told about one clip: the people of ``reference`` (one frame) doing the motion ``bodies``."""
-    size, people = animator.info.image_size, len(bodies.betas)
-    surface = Surface(animator.num_points, body, people)
-    moving = surface.to_batch("motion", *surface(bodies), cameras, size)
-    posed, rest = surface(reference.bodies)
-    still = surface.to_batch("reference", posed[:people], rest[:people], reference.cameras, size)
-    num_frames = bodies.pose.shape[1]
-    height, width = (side // SPATIAL_FACTOR for side in size)
-    empty = torch.zeros(1, animator.network.config.latent_channels, num_latents(num_frames), height, width)
-    keep = torch.ones(1, dtype=torch.bool)
-    tokens = load_clip_vision(animator.info.clip_model)(to_pixels(reference.video)[:, :, 0])
-    return Conditions(
-        background_latents=empty if background is None else animator.encode(background),
-        reference=ReferenceBatch(animator.encode(reference.video)[:, :, 0], tokens, still),
-        body=moving,
-        keep_reference=keep,
-        keep_body=keep,
-        keep_camera=keep,
-    )
-
-
 def clip(
-    reference: str,
+    reference: str | list[str],
     motion: str,
     out: str,
     camera: str = "own",
@@ -148,15 +53,19 @@ def clip(
     guidance: float = 2.0,
     sampler: Literal["euler", "midpoint"] = "euler",
     seed: int = 0,
+    window: int | None = None,
+    overlap: int | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
     device: str | None = None,
 ) -> None:
-    """One clip: the person of a picture, moving as told.
+    """One clip: the people of one picture, or of several, moving as told.
 
-    Beside the mp4 a ``.png`` shows reference, bodies and result; a ``.json`` says that the clip is generated, and how.
+    Beside the mp4, which says in its metadata that it is generated and by which checkpoint, a ``.png`` shows reference,
+    bodies and result, and a ``.json`` how it was made.
 
     Args:
-        reference: a picture of the person, or FOLDER#KEY.
+        reference: a picture of the person, or FOLDER#KEY. Of several people: one picture with everyone in it, or a list
+            with one for each.
         motion: an .npz, or FOLDER#KEY.
         out: mp4 to write.
         camera: own, static, orbit or an .npz.
@@ -168,6 +77,9 @@ def clip(
         guidance: CFG scale; 1 is without.
         sampler: euler or midpoint.
         seed: decides the noise.
+        window: frames that are generated at once; longer clips are joined from overlapping windows. By default as many
+            as the clips had that the network was fitted on.
+        overlap: frames that windows share; by default a third.
         precision: of the networks.
         device: by default a GPU where there is one.
 
@@ -178,33 +90,40 @@ def clip(
     if target.suffix.lower() != ".mp4":
         raise ValueError(f"{out}: the clip is written as an mp4: give a name that ends in .mp4")
     animator = Animator(checkpoint, vae, precision, device)
-    size = animator.info.image_size
+    size, windows = animator.info.image_size, animator.windows(window, overlap)
     moves = read_motion(motion, size)
     cameras = choose_cameras(camera, moves, size, body)
-    person = read_reference(reference, size, body)
+    people = [read_reference(name, size, body) for name in ([reference] if isinstance(reference, str) else reference)]
     frames = moves.bodies.pose.shape[1]
     place = None if background is None else read_background(background, frames, size)
-    bodies = in_shape_of(person, moves.bodies)
-    given = conditions(animator, person, bodies, cameras, place, body)
-    (video,) = animator.generate(given, steps, guidance, sampler, seed)
+    bodies = in_shape_of(people, moves.bodies)
+    given = conditions(animator, people, bodies, cameras, place, body)
+    latents = animator.generate(given, steps, guidance, sampler, seed, windows)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_video(target, video, moves.fps)
-    drawn, _ = render_bodies(load_body(body), bodies, cameras, size)
-    sheet = contact_sheet([person.video.repeat(frames, axis=0), drawn, video], SHEET_FRAMES)
-    Image.fromarray(sheet).save(target.with_suffix(".png"))
-    recipe: dict[str, object] = {
-        "generated": True,
-        "generator": "ISA4D",
-        "reference": reference,
-        "motion": motion,
-        "camera": camera,
-    }
-    recipe |= {"background": background, "checkpoint": checkpoint, "steps": steps, "guidance": guidance, "seed": seed}
+    recipe: dict[str, object] = {"generated": True, "generator": "ISA4D", "reference": reference, "motion": motion}
+    recipe |= {"camera": camera, "background": background, "checkpoint": checkpoint}
+    recipe |= {"checkpoint_sha256": file_hash(checkpoint), "steps": steps, "guidance": guidance, "seed": seed}
+    said = f"Generated by ISA4D with the checkpoint {recipe['checkpoint_sha256']}: this is no recording."
+    at = np.linspace(0, frames - 1, min(SHEET_FRAMES, frames)).round().astype(int)
+    shown: list[np.ndarray] = []
+    decoded = _keeping(animator.frames(latents), frames, set(at.tolist()), shown)
+    write_video(target, decoded, moves.fps, metadata={"title": target.stem, "comment": said})
+    few = Cameras(cameras.intrinsics[at], cameras.world_to_camera[at])
+    drawn, _ = render_bodies(load_body(body), bodies.take(at), few, size)
+    rows = [person.video.repeat(len(at), axis=0) for person in people]
+    Image.fromarray(contact_sheet([*rows, drawn, np.stack(shown)], len(at))).save(target.with_suffix(".png"))
     target.with_suffix(".json").write_text(json.dumps(recipe, indent=2) + "\n")
     made = [target, target.with_suffix(".png"), target.with_suffix(".json")]
     log_result("generate", target.stem, recipe, {"frames": float(frames)}, {"": made})
     print(f"{target}: {frames} frames at {moves.fps:g} frames/s; {target.with_suffix('.png')} shows it at a glance")
+
+
+def _keeping(frames: Iterator[np.ndarray], total: int, at: set[int], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """All frames, under a progress bar; those at some places are also put aside."""
+    for index, frame in enumerate(tqdm(frames, desc="decoding", total=total, unit="frame")):
+        if index in at:
+            kept.append(frame)
+        yield frame
 
 
 def split(
@@ -247,14 +166,15 @@ def split(
         device: by default a GPU where there is one.
     """
     animator = Animator(checkpoint, vae, precision, device)
-    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body)
+    maps = map_kind(animator.network.config.control)
+    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body, maps=maps)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for batch in tqdm(data.in_order(split), desc=f"generating {split}"):
         given = batch.conditions()
         if shuffle_motion:
             given = replace(given, body=shuffled_motion(given.body))
-        videos = animator.generate(given, steps, guidance, sampler, seed)
+        videos = animator.decode(animator.generate(given, steps, guidance, sampler, seed))
         backgrounds = animator.decode(batch.background_latents)
         for i, key in enumerate(batch.keys):
             write_video(folder / f"{key}.mp4", videos[i], fps)
@@ -269,19 +189,6 @@ def split(
     settings |= {"steps": steps, "guidance": guidance, "sampler": sampler, "seed": seed}
     made = sorted(folder.glob("*.mp4"))
     log_result("generate", folder.name, settings, {"clips": float(len(made))}, {"samples": made[:LOGGED_CLIPS]})
-
-
-def shuffled_motion(body: BodyBatch) -> BodyBatch:
-    """Each clip's bodies replaced by those of the clip before it, moved so that both begin around the same place.
-
-    Raises:
-        ValueError: for a batch of one clip, which has no other motion to take.
-    """
-    if len(body.points) < 2:
-        raise ValueError("shuffle_motion needs two clips in every batch: choose another batch_size")
-    points, rest = body.points.roll(1, dims=0), body.rest_points.roll(1, dims=0)
-    shift = body.points[:, :, 0].mean(dim=2) - points[:, :, 0].mean(dim=2)
-    return replace(body, points=points + repeat(shift, "B P xyz -> B P 1 1 xyz"), rest_points=rest)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,17 @@ class Bodies:
 
 
 @dataclass
+class BodyMaps:
+    """What each pixel shows of a body, for a 2D ControlNet. Bytes stand for [-1, 1]; 128 where no body is."""
+
+    normals: UInt8[np.ndarray, "F H W 3"]
+    """Of the surface, in the axes of the camera."""
+    parts: UInt8[np.ndarray, "F H W 3"]
+    """Where the surface lies on the body at rest (the T-pose), in metres about its middle."""
+    covered: Bool[np.ndarray, "F H W"]
+
+
+@dataclass
 class Cameras:
     """One pinhole camera a frame."""
 

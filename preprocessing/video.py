@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -62,15 +63,26 @@ def encode_frames(frames: FrameArray, fps: float, crf: int = CRF) -> bytes:
     Raises:
         ValueError: if a side is odd (4:2:0 halves both), there is no frame, or ``fps`` is not positive.
     """
-    num_frames, height, width = frames.shape[:3]
-    if num_frames == 0 or height == 0 or width == 0:
-        raise ValueError(f"nothing to encode: frames have shape {frames.shape}")
-    if height % 2 or width % 2:
-        raise ValueError(f"H.264 with 4:2:0 colour needs even sides, not {width}×{height}: crop or resize by a pixel")
+    buffer = io.BytesIO()
+    _encode(buffer, frames, fps, crf, {})
+    return buffer.getvalue()
+
+
+def _encode(
+    target: io.BytesIO | io.BufferedWriter, frames: Iterable[np.ndarray], fps: float, crf: int, metadata: dict[str, str]
+) -> None:
+    """One frame after the other, each ``H W 3``."""
     if not fps > 0:
         raise ValueError(f"fps must be positive, not {fps}")
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None or not first.size:
+        raise ValueError(f"nothing to encode: {'no frame' if first is None else f'frames have shape {first.shape}'}")
+    height, width = first.shape[:2]
+    if height % 2 or width % 2:
+        raise ValueError(f"H.264 with 4:2:0 colour needs even sides, not {width}×{height}: crop or resize by a pixel")
+    with av.open(target, "w", format="mp4") as container:
+        container.metadata.update(metadata)
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1  # x264 splits its work by threads: another count gives other bytes
@@ -80,12 +92,11 @@ def encode_frames(frames: FrameArray, fps: float, crf: int = CRF) -> bytes:
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # 16…235, as players assume
         to_yuv = VideoReformatter()  # one for all frames: it keeps swscale's tables
-        for rgb in frames:
+        for rgb in chain([first], rest):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             frame = to_yuv.reformat(frame, format="yuv420p", dst_colorspace=1, dst_color_range=1)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    return buffer.getvalue()
 
 
 def decode_frames(data: bytes, start: int = 0, stop: int | None = None) -> FrameArray:
@@ -105,13 +116,30 @@ def decode_frames(data: bytes, start: int = 0, stop: int | None = None) -> Frame
         raise VideoError(f"{len(data)} bytes that are not a readable video") from error
 
 
-def write_video(path: Path | str, frames: FrameArray, fps: float, crf: int = CRF) -> None:
-    """Write an MP4 that appears under ``path`` only when it is complete. Raises as ``encode_frames``."""
+def write_video(
+    path: Path | str, frames: Iterable[np.ndarray], fps: float, crf: int = CRF, metadata: dict[str, str] | None = None
+) -> None:
+    """Write an MP4 that appears under ``path`` only when it is complete. Raises as ``encode_frames``.
+
+    Args:
+        frames: each ``H W 3``, 8 bits; taken one by one, so that a long video need not be in memory.
+        metadata: what the file says of itself: ``title``, ``comment``, ``description``.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(encode_frames(frames, fps, crf))
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            _encode(file, frames, fps, crf, metadata or {})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """What a video file says of itself. Raises ``VideoError`` naming the file."""
+    with _open(Path(path)) as container:
+        return dict(container.metadata)
 
 
 def probe(path: Path | str) -> VideoInfo:

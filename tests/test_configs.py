@@ -15,8 +15,9 @@ def parse(path: Path, monkeypatch) -> FitCLI:
     """The command line with this config, over the one that it is laid over, stopped before anything is built."""
     from pipelines import fit_dit, fit_vae
 
-    program = {"vae": fit_vae, "dit": fit_dit}[path.parent.name]
+    program = {"vae": fit_vae, "dit": fit_dit, "variants": fit_dit}[path.parent.name]
     below = [path.with_name("paper.yaml")] if path.stem == "stage2" else []
+    below = [CONFIGS / "dit" / "tiny.yaml"] if path.parent.name == "variants" else below
     parsed = []
     monkeypatch.setattr(FitCLI, "instantiate_classes", lambda cli: parsed.append(cli))
     monkeypatch.setattr(FitCLI, "_run_subcommand", lambda cli, name: None)
@@ -39,14 +40,30 @@ def test_fit_config(path, monkeypatch):
             assert options.model.vae.latent_channels == 16
             assert options.data.num_frames == {"small": 17, "paper": 33, "stage2": 97}[path.stem]
     else:
-        from models.isa_dit.transformer import ISADiT, ISADiTConfig
+        from models.isa_dit import ISADiT, ISADiTConfig
 
         with torch.device("meta"):
             network = ISADiT(ISADiTConfig(**vars(options.model.config)))
-        limits = {"tiny": (0, 2e7), "face": (0, 2e7), "paper_4b": (3.5e9, 5e9)}
+        limits = dict.fromkeys(("tiny", "face", "ablation"), (0, 2e7))
+        limits |= {"small": (2e7, 1e8), "base": (3e8, 6e8), "paper_4b": (3.8e9, 4.6e9)}
     low, high = limits[path.stem]
     assert low < sum(p.numel() for p in network.parameters()) < high
     assert options.data.seed == options.model.seed == options.seed_everything
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("dit/variants/*.yaml")), ids=lambda p: p.stem)
+def test_variant_of_the_network(path, monkeypatch):
+    """Each leaves something out, has about as many parameters, and says what pictures it needs."""
+    from models.isa_dit import ISADiT, ISADiTConfig
+
+    options = parse(path, monkeypatch).config.fit
+    config, full = ISADiTConfig(**vars(options.model.config)), parse(CONFIGS / "dit" / "tiny.yaml", monkeypatch)
+    full = ISADiTConfig(**vars(full.config.fit.model.config))
+    with torch.device("meta"):
+        sizes = [sum(p.numel() for p in ISADiT(c).parameters()) for c in (config, full)]
+    assert config != full
+    assert 0.75 < sizes[0] / sizes[1] < 1.25
+    assert options.data.maps == (None if config.control == "isa" else config.control)
 
 
 @pytest.mark.parametrize("name", ["vae", "clips"])

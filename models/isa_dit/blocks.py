@@ -1,276 +1,70 @@
-"""The transformer blocks of Fig. 8 (Eq. 15–18), modulated by the timestep (adaLN, as in SD3).
+"""One layer of Fig. 8 (Eq. 15–18, 21, 23): video and body branches, joined by ISA, then camera and reference.
 
 Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``F`` frames, ``K`` body points of all people,
-``D`` width of the video branch, ``E`` width of the body branch.
+``D`` width of the video branch, ``E`` width of the body branch, ``C`` channels of the ISPE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
-import torch.nn.functional as F
-from einops import rearrange, repeat
-from jaxtyping import Bool, Float
+from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.isa_dit.attention import CrossAttention, HeadNorm, SelfAttention, attend, split_heads
-from models.isa_dit.ispe import add_encoding
-from models.timeline import group_by_latent, ungroup
-
-Group = Callable[[Tensor], Tensor]
-
-LOCAL_GAIN = 2.0
-"""Initial gain of normalised queries and keys under ``local_start``. Logits grow fourfold: at 1 the attention of a
-fresh network spreads over three quarters of the body, at 2 over about a tenth (measured on an 8×8 latent)."""
-
-NOBODY_RANGE = (0.9, 1.08)
-"""Initial logits of looking at nobody under ``local_start``, from the first head to the last, as shares of the logit of
-a point that lies exactly where the token does. So the body's share of the attention starts as a soft silhouette, a
-little wider in one head than in the next. With a logit of 0 even the furthest token looks at the body alone."""
-
-NOBODY_KEYS = 256
-"""Points in four frames for which that range was found. The more there are, the more attention they get together."""
-
-
-class FeedForward(nn.Sequential):
-    """Two layers with GELU between, four times as wide inside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
-
-
-class AdaLN(nn.Module):
-    """LayerNorm around a residual branch, moved by the timestep: x + gate · branch(norm(x)(1 + scale) + shift).
-
-    One network maps the timestep to the six vectors of a whole group of blocks; each block adds its own ``offset``.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
-        self.offset = nn.Parameter(torch.zeros(6, width))
-
-    @torch.no_grad()
-    def open_gates(self, gate: float) -> None:
-        """Begin with the branch let through by ``gate`` rather than not at all."""
-        self.offset[[2, 5]] = gate
-
-    def vectors(self, modulation: Float[Tensor, "B 6 D"]) -> list[Tensor]:
-        """(shift, scale, gate) of the attention, then the feed-forward network, to broadcast over frames and tokens."""
-        return list((modulation + self.offset)[:, :, None, None].unbind(dim=1))
-
-    def modulate(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        """norm(x)(1 + scale) + shift."""
-        return self.norm(x) * (1 + scale) + shift
-
-
-class TransformerBlock(nn.Module):
-    """Eq. 7 over one axis of the tokens: the tokens of a frame (Eq. 15) or one token through time (Eq. 16, 17)."""
-
-    def __init__(self, width: int, heads: int, in_time: bool) -> None:
-        super().__init__()
-        self.adaln = AdaLN(width)
-        self.attention = SelfAttention(width, heads, in_time)
-        self.feed_forward = FeedForward(width)
-        self.in_time = in_time
-
-    def forward(self, x: Float[Tensor, "B f n D"], modulation: Float[Tensor, "B 6 D"]) -> Float[Tensor, "B f n D"]:
-        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.adaln.vectors(modulation)
-        x = x + gate_a * self._attend(self.adaln.modulate(x, shift_a, scale_a))
-        return x + gate_f * self.feed_forward(self.adaln.modulate(x, shift_f, scale_f))
-
-    def _attend(self, x: Float[Tensor, "B f n D"]) -> Float[Tensor, "B f n D"]:
-        if self.in_time:
-            return rearrange(self.attention(rearrange(x, "B f n D -> (B n) f D")), "(B n) f D -> B f n D", B=x.shape[0])
-        return rearrange(self.attention(rearrange(x, "B f n D -> (B f) n D")), "(B f) n D -> B f n D", B=x.shape[0])
-
-
-class InterspatialAttention(nn.Module):
-    """One direction of ISA (Eq. 12): in each latent, the tokens of one branch look at those of the other.
-
-    Tokens come with the ISPE added. ``group`` functions make the tokens of a branch one sequence a latent; they are
-    applied after the projections, since they repeat frame 0.
-
-    Args:
-        width, context_width: of the tokens that look and of those that are looked at.
-        attention_width: of queries, keys and values.
-        nobody: let every token also look at nobody, which has a value and, in each head, a logit: how much of its
-            attention the body gets then says how much of the token the body covers.
-    """
-
-    def __init__(self, width: int, context_width: int, attention_width: int, heads: int, nobody: bool) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q, self.out = nn.Linear(width, attention_width), nn.Linear(attention_width, width)
-        self.k, self.v = nn.Linear(context_width, attention_width), nn.Linear(context_width, attention_width)
-        self.norm_q, self.norm_k = HeadNorm(attention_width, heads), HeadNorm(attention_width, heads)
-        self.nobody_value = nn.Parameter(torch.zeros(attention_width)) if nobody else None
-        self.nobody_logit = nn.Parameter(torch.zeros(heads)) if nobody else None
-
-    @torch.no_grad()
-    def start_local(self, channels: int, scale: float) -> None:
-        """Let attention begin near the matching place: keys read the encoding with the queries' weights, and so
-        Q·K starts as a kernel of distance in NDC. The encoding has ``channels`` sines and cosines times ``scale``."""
-        nn.init.orthogonal_(self.q.weight[:, :channels])
-        self.k.weight[:, :channels] = self.q.weight[:, :channels]
-        for norm in (self.norm_q, self.norm_k):
-            norm.weight.fill_(LOCAL_GAIN)
-        if self.nobody_logit is None:
-            return
-        # Beside the encoding, queries and keys hold the tokens themselves, of unit variance and unlike each other.
-        encoding = scale**2 / 2 * self.q.weight[:, :channels].square().sum()
-        of_q, of_k = (encoding + layer.weight.square().sum() for layer in (self.q, self.k))
-        cosine = encoding / (of_q * of_k).sqrt()  # of query and key at the same place
-        nearest = LOCAL_GAIN**2 * self.norm_q.weight.numel() ** 0.5 * cosine
-        self.nobody_logit.copy_(nearest * torch.linspace(*NOBODY_RANGE, self.heads))
-
-    def forward(
-        self, x: Tensor, context: Tensor, values: Tensor, group: Group, group_context: Group,
-        context_mask: Bool[Tensor, "b m"] | None = None,
-    ) -> Float[Tensor, "b n D"]:  # fmt: skip
-        """What each token gathers, one sequence a latent. ``context_mask`` is False for tokens that must not be seen;
-        it is needed with, and only with, ``nobody``."""
-        q = self.norm_q(group(self.q(x)))
-        k = self.norm_k(group_context(self.k(context)))
-        v = group_context(self.v(values))
-        bias = None
-        if self.nobody_value is not None and self.nobody_logit is not None:
-            assert context_mask is not None
-            k = F.pad(k, (0, 0, 1, 0))  # nobody's key is zero: its logit is the bias alone
-            v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
-            hidden = repeat(~context_mask, "b m -> b heads 1 m", heads=self.heads)
-            bias = torch.zeros_like(hidden, dtype=self.nobody_logit.dtype).masked_fill(hidden, -torch.inf)
-            crowd = (context_mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
-            nobody = rearrange(self.nobody_logit + crowd[:, None], "b heads -> b heads 1 1")
-            bias = torch.cat([nobody, bias], dim=-1)
-        return self.out(attend(q, k, split_heads(v, self.heads), bias))
-
-
-def of_latents(z: Float[Tensor, "B f S D"]) -> Float[Tensor, "Bf S D"]:
-    """The video tokens of each latent."""
-    return z.flatten(0, 1)
-
-
-def of_frames(y: Float[Tensor, "B F K E"]) -> Float[Tensor, "Bf n E"]:
-    """The body tokens of each latent's four frames (Eq. 9)."""
-    return rearrange(group_by_latent(y), "B f k K E -> (B f) (k K) E")
-
-
-class ISATransformerBlock(nn.Module):
-    """Symmetric interspatial attention between video and body tokens (Fig. 7, Eq. 13–14, 18).
-
-    Both directions read the layer's incoming tokens. Attention runs at the width of the body branch.
-
-    Args:
-        width, body_width: D and E.
-        encoding_channels, encoding_scale: of the ISPE, added to the first channels of both kinds of tokens.
-        in_values: add the ISPE to values too, as Eq. 12 is printed, rather than to queries and keys alone.
-        local_start: initialise both directions so that attention begins near the matching place.
-        updates_body: False in the last layer, after which nobody reads the body tokens: they pass as they are.
-    """
-
-    def __init__(
-        self, width: int, body_width: int, heads: int, encoding_channels: int, encoding_scale: float, in_values: bool,
-        local_start: bool, updates_body: bool = True,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        if encoding_channels > min(width, body_width):
-            raise ValueError(
-                f"the positional encoding has {encoding_channels} channels, more than the narrower branch "
-                f"({min(width, body_width)}): use fewer frequencies or wider branches"
-            )
-        self.in_values, self.updates_body = in_values, updates_body
-        self.adaln_z, self.adaln_y = AdaLN(width), AdaLN(body_width)
-        self.rendering = InterspatialAttention(width, body_width, body_width, heads, nobody=True)
-        self.feed_forward_z = FeedForward(width)
-        if updates_body:
-            self.reconstruction = InterspatialAttention(body_width, width, body_width, heads, nobody=False)
-            self.feed_forward_y = FeedForward(body_width)
-        if local_start:
-            for direction in self.children():
-                if isinstance(direction, InterspatialAttention):
-                    direction.start_local(encoding_channels, encoding_scale)
-
-    def forward(
-        self,
-        z: Float[Tensor, "B f S D"],
-        y: Float[Tensor, "B F K E"],
-        pe_s: Float[Tensor, "S C"],
-        pe_g: Float[Tensor, "B F K C"],
-        body_mask: Bool[Tensor, "B K"],
-        modulation_z: Float[Tensor, "B 6 D"],
-        modulation_y: Float[Tensor, "B 6 E"],
-    ) -> tuple[Float[Tensor, "B f S D"], Float[Tensor, "B F K E"]]:
-        batch, latents = z.shape[:2]
-        shift_za, scale_za, gate_za, shift_zf, scale_zf, gate_zf = self.adaln_z.vectors(modulation_z)
-        shift_ya, scale_ya, gate_ya, shift_yf, scale_yf, gate_yf = self.adaln_y.vectors(modulation_y)
-        z_in, y_in = self.adaln_z.modulate(z, shift_za, scale_za), self.adaln_y.modulate(y, shift_ya, scale_ya)
-        z_pe, y_pe = add_encoding(z_in, pe_s.expand(*z.shape[:3], -1)), add_encoding(y_in, pe_g)
-        z_values, y_values = (z_pe, y_pe) if self.in_values else (z_in, y_in)
-
-        seen = repeat(body_mask, "B K -> (B f) (4 K)", f=latents)
-        rendered = self.rendering(z_pe, y_pe, y_values, of_latents, of_frames, seen)  # Eq. 14: 3D to 2D
-        z = z + gate_za * rearrange(rendered, "(B f) S D -> B f S D", B=batch)
-        z = z + gate_zf * self.feed_forward_z(self.adaln_z.modulate(z, shift_zf, scale_zf))
-        if not self.updates_body:
-            return z, y
-
-        reconstructed = self.reconstruction(y_pe, z_pe, z_values, of_frames, of_latents)  # Eq. 13: 2D to 3D
-        y = y + gate_ya * ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4))
-        return z, y + gate_yf * self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf))
+from models.isa_dit.attention import CrossAttention
+from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.control2d import ControlBlock
+from models.isa_dit.isa import ISATransformerBlock
+from models.isa_dit.layers import TransformerBlock
+from models.isa_dit.tokens import ConditionTokens
 
 
 class ISAGroup(nn.Module):
-    """One layer of Fig. 8: video and body branches, joined by ISA, then camera and reference."""
+    """One layer of Fig. 8. With a ``control`` other than ISA, a ControlNet takes the place of the body branch.
 
-    def __init__(
-        self,
-        width: int,
-        body_width: int,
-        heads: int,
-        body_heads: int,
-        clip_width: int,
-        encoding_channels: int,
-        encoding_scale: float,
-        in_values: bool,
-        local_start: bool,
-        updates_body: bool,
-    ) -> None:
+    Args:
+        encoding_channels: of the ISPE.
+        last: nobody reads the body tokens of this layer.
+    """
+
+    def __init__(self, config: ISADiTConfig, encoding_channels: int, last: bool) -> None:
         super().__init__()
+        width, body_width = config.width, config.body_width
         self.modulation_z = nn.Linear(width, 6 * width)
         self.modulation_y = nn.Linear(width, 6 * body_width)
         for modulation in (self.modulation_z, self.modulation_y):  # adaLN-zero: every block begins as the identity
             nn.init.zeros_(modulation.weight)
             nn.init.zeros_(modulation.bias)
-        self.spatial = TransformerBlock(width, heads, in_time=False)
-        self.temporal = TransformerBlock(width, heads, in_time=True)
-        self.body_temporal = TransformerBlock(body_width, body_heads, in_time=True)
-        self.isa = ISATransformerBlock(
-            width, body_width, body_heads, encoding_channels, encoding_scale, in_values, local_start, updates_body
-        )
+        self.spatial = TransformerBlock(width, config.heads, in_time=False)
+        self.temporal = TransformerBlock(width, config.heads, in_time=True)
+        self.control: ControlBlock | None = None
+        if config.control == "isa":
+            self.body_temporal = TransformerBlock(body_width, config.body_heads, in_time=True)
+            self.isa = ISATransformerBlock(config, encoding_channels, config.reconstruction and not last)
+        else:
+            self.control = ControlBlock(width, body_width, config.body_heads, config.start_gate)
         self.norm_camera, self.norm_clip = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.camera = CrossAttention(width, width, heads)
-        self.clip = CrossAttention(width, clip_width, heads)
+        self.camera = CrossAttention(width, width, config.heads)
+        self.clip = CrossAttention(width, config.clip_width, config.heads)
 
     def forward(
         self,
         z: Float[Tensor, "B f S D"],
-        y: Float[Tensor, "B F K E"],
+        y: Float[Tensor, "B n m E"],
         time: Float[Tensor, "B D"],
         pe_s: Float[Tensor, "S C"],
-        pe_g: Float[Tensor, "B F K C"],
-        body_mask: Bool[Tensor, "B K"],
-        camera: Float[Tensor, "B f S D"],
-        clip: Float[Tensor, "B L W"],
-    ) -> tuple[Float[Tensor, "B f S D"], Float[Tensor, "B F K E"]]:
+        tokens: ConditionTokens,
+    ) -> tuple[Float[Tensor, "B f S D"], Float[Tensor, "B n m E"]]:
+        """Video tokens ``z`` and body tokens ``y`` (in frames, or of pictures in latents) after this layer."""
         modulation_z = rearrange(self.modulation_z(time), "B (six D) -> B six D", six=6)
         modulation_y = rearrange(self.modulation_y(time), "B (six E) -> B six E", six=6)
         z = self.spatial(z, modulation_z)  # Eq. 15
         z = self.temporal(z, modulation_z)  # Eq. 16
-        y = self.body_temporal(y, modulation_y)  # Eq. 17
-        z, y = self.isa(z, y, pe_s, pe_g, body_mask, modulation_z, modulation_y)  # Eq. 18
-        by_latent = self.camera(rearrange(self.norm_camera(z), "B f S D -> (B f) S D"), camera.flatten(0, 1))
+        if self.control is not None:
+            z, y = self.control(z, y, modulation_y)
+        else:
+            y = self.body_temporal(y, modulation_y)  # Eq. 17
+            z, y = self.isa(z, y, pe_s, tokens.pe_g, tokens.body_mask, modulation_z, modulation_y)  # Eq. 18
+        by_latent = self.camera(rearrange(self.norm_camera(z), "B f S D -> (B f) S D"), tokens.camera.flatten(0, 1))
         z = z + by_latent.unflatten(0, z.shape[:2])  # Eq. 23
-        by_clip = self.clip(rearrange(self.norm_clip(z), "B f S D -> B (f S) D"), clip)
+        by_clip = self.clip(rearrange(self.norm_clip(z), "B f S D -> B (f S) D"), tokens.clip)
         return z + by_clip.unflatten(1, z.shape[1:3]), y  # Eq. 21

@@ -5,8 +5,6 @@ Shape legend: ``B`` batch, ``P`` people, ``F`` frames, ``N`` points a person, ``
 
 from __future__ import annotations
 
-import math
-
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float
@@ -14,11 +12,9 @@ from torch import Tensor, nn
 
 from models.batch import BodyBatch
 from models.geometry import points_to_ndc, to_camera
+from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.ispe import SinusoidalEncoding
 from models.timeline import TEMPORAL_FACTOR, place_in_latent
-
-HIGHEST_FREQUENCY_PER_M = 8 * math.pi
-"""Of the encoding of metric coordinates: a period of 25 cm tells the parts of a body apart."""
 
 
 def flatten_people(points: Float[Tensor, "B P F N xyz"]) -> Float[Tensor, "B F K xyz"]:
@@ -53,30 +49,34 @@ def ndc_points(body: BodyBatch) -> Float[Tensor, "B F K 3"]:
 
 
 class BodyTokens(nn.Module):
-    """Eq. 8: Y_i = F_mlp(PE(G_i)).
+    """Eq. 8: Y_i = F_mlp(PE(G_i)). Two things are added to it, and can be left out by config:
 
-    Args:
-        width: E.
-        point_identity: also encode each point's place on the body in the T-pose, so that a token knows which part of
-            the body it is. Not in Eq. 8; without it only the pose tells a left hand from a right one.
-
-    A token also says which of its latent's four frames it stands for. Eq. 9 lets a latent attend to the points of all
-    four alike, and a set of points without an order in time looks the same played backwards.
+    * ``point_identity``: each point's place on the body in the T-pose, so that a token knows which part of the body it
+      is; without it only the pose tells a left hand from a right one.
+    * ``place_in_latent``: which of its latent's four frames a token stands for. Eq. 9 lets a latent attend to the
+      points of all four alike, and a set of points without an order in time looks the same played backwards.
     """
 
-    def __init__(self, width: int, num_frequencies: int, point_identity: bool) -> None:
+    def __init__(self, config: ISADiTConfig) -> None:
         super().__init__()
-        self.point_identity = point_identity
-        self.encoding = SinusoidalEncoding(num_frequencies, highest=HIGHEST_FREQUENCY_PER_M)
-        channels = self.encoding.channels * (2 if point_identity else 1)
+        width = config.body_width
+        self.point_identity = config.point_identity
+        self.encoding = SinusoidalEncoding(
+            config.num_frequencies, config.lowest_frequency, config.highest_frequency_per_m
+        )
+        channels = self.encoding.channels * (2 if config.point_identity else 1)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
-        self.place_in_latent = nn.Embedding(1 + TEMPORAL_FACTOR, width)
-        nn.init.normal_(self.place_in_latent.weight, std=0.1)
+        self.place_in_latent: nn.Embedding | None = None
+        if config.place_in_latent:
+            self.place_in_latent = nn.Embedding(1 + TEMPORAL_FACTOR, width)
+            nn.init.normal_(self.place_in_latent.weight, std=0.1)
 
     def forward(self, body: BodyBatch) -> Float[Tensor, "B F K E"]:
         encoded = self.encoding(global_points(body))
         if self.point_identity:
             rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
             encoded = torch.cat([encoded, repeat(rest, "B K C -> B F K C", F=encoded.shape[1])], dim=-1)
-        place = self.place_in_latent(place_in_latent(encoded.shape[1], encoded.device))
-        return self.mlp(encoded) + place[:, None]
+        tokens = self.mlp(encoded)
+        if self.place_in_latent is None:
+            return tokens
+        return tokens + self.place_in_latent(place_in_latent(encoded.shape[1], encoded.device))[:, None]

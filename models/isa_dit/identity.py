@@ -1,19 +1,22 @@
 """Identity from the reference picture (Sec. 5.3, Eq. 19–21): onto the body, beside the video, and as a whole.
 
-Eq. 20 (concatenation) and Eq. 21 (cross-attention to CLIP tokens) need no code of their own: see ``transformer``.
+Eq. 20 (concatenation) and Eq. 21 (cross-attention to CLIP tokens) need no code of their own: see ``transformer``. Where
+there are several pictures, Eq. 20 concatenates their mean, and Eq. 21 looks at the tokens of all.
+
+Shape legend: ``B`` batch, ``P`` people, ``R`` pictures, ``N`` points a person, ``K = P·N``, ``E`` width of the branch.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.batch import ReferenceBatch
 from models.geometry import project
-from models.isa_dit.body_tokens import flatten_people, point_mask
+from models.isa_dit.body_tokens import flatten_people
 
 SURFACE_MARGIN_M = 0.1
 """A point this much behind the nearest one in its latent pixel is taken to be hidden: limbs are about as thick."""
@@ -44,7 +47,8 @@ def visible_points(
 class ReferenceOnBody(nn.Module):
     """Eq. 19: GRIDSAMPLE(z_ref, π_y(Y)), mapped to the width of the body branch.
 
-    A point that the reference picture does not show gets zeros and a flag that says so.
+    Each person is looked up in the pictures that are said to show them; a point that several show gets the mean of what
+    they do, and one that none shows zeros and a flag that says so.
     """
 
     def __init__(self, latent_channels: int, width: int) -> None:
@@ -52,16 +56,19 @@ class ReferenceOnBody(nn.Module):
         self.project = nn.Linear(latent_channels + 1, width)
 
     def forward(self, reference: ReferenceBatch) -> Float[Tensor, "B K E"]:
-        body = reference.body
-        points = flatten_people(body.points)[:, 0]
-        pixels, depth = project(points, body.intrinsics[:, 0], body.world_to_camera[:, 0])
+        body, pictures = reference.body, reference.latents.shape[1]
+        points = rearrange(flatten_people(body.points), "B R K xyz -> (B R) K xyz")
+        pixels, depth = project(points, body.intrinsics.flatten(0, 1), body.world_to_camera.flatten(0, 1))
         height, width = body.image_size
         grid = 2 * pixels / pixels.new_tensor([width, height]) - 1
+        latents = reference.latents.flatten(0, 1)
         sampled = F.grid_sample(
-            reference.latents, grid[:, :, None].to(reference.latents.dtype), align_corners=False, padding_mode="border"
-        )
-        latent_size = (reference.latents.shape[-2], reference.latents.shape[-1])
-        visible = visible_points(pixels, depth, point_mask(body), body.image_size, latent_size)
-        flag = visible[..., None].to(sampled.dtype)
-        features = rearrange(sampled, "B c K 1 -> B K c") * flag
-        return self.project(torch.cat([features, flag], dim=-1))
+            latents, grid[:, :, None].to(latents.dtype), align_corners=False, padding_mode="border"
+        )  # fmt: skip
+        shown = repeat(reference.shown & body.person_mask[:, :, None], "B P R -> (B R) (P N)", N=body.points.shape[3])
+        visible = visible_points(pixels, depth, shown, body.image_size, (latents.shape[-2], latents.shape[-1]))
+        seen = rearrange(visible, "(B R) K -> B R K 1", R=pictures).to(sampled.dtype)
+        features = rearrange(sampled, "(B R) c K 1 -> B R K c", R=pictures)
+        flag = seen.amax(dim=1)
+        mean = (features * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
+        return self.project(torch.cat([mean, flag], dim=-1))

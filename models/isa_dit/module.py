@@ -23,7 +23,9 @@ from models import flow
 from models.batch import Conditions, LatentBatch
 from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
-from models.isa_dit.transformer import ISADiT, ISADiTConfig
+from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.sd3 import load_trunk_weights
+from models.isa_dit.transformer import ISADiT
 
 BETAS = (0.9, 0.99)
 """Of AdamW."""
@@ -71,6 +73,9 @@ class ISADiTModule(L.LightningModule):
         learning_rate: of AdamW, after ``warmup_steps`` of linear rise; then a cosine down to a tenth of it.
         muon_learning_rate: of Muon; its steps are scaled to be as large as AdamW's (Liu et al. 2025).
         ema_decay: of the averaged weights that validation and sampling use.
+        image_weights: Stable Diffusion 3.5 Medium's transformer to start from (``sd3.load_trunk_weights``): a file, a
+            folder or a hub id.
+        image_grid: video tokens along height and width that its positions are fitted to: 32 of each at 512 pixels.
         init_from: a checkpoint of an earlier fit to start from: its weights and their average, which is followed with
             ``ema_decay`` from the first step on, not its place in the schedule.
         seed: with the step and the rank, it decides every random choice.
@@ -86,6 +91,8 @@ class ISADiTModule(L.LightningModule):
         warmup_steps: int = 100,
         dropout: ConditionDropout = ConditionDropout(),
         ema_decay: float = 0.999,
+        image_weights: str | None = None,
+        image_grid: tuple[int, int] = (32, 32),
         init_from: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -94,7 +101,12 @@ class ISADiTModule(L.LightningModule):
         self.learning_rate, self.weight_decay, self.warmup_steps = learning_rate, weight_decay, warmup_steps
         self.dropout, self.ema_decay, self.seed = dropout, ema_decay, seed
         self.network = ISADiT(config)
+        if image_weights and init_from:
+            raise ValueError("image_weights and init_from both say where to start: give one of them")
+        if image_weights:
+            load_trunk_weights(self.network, image_weights, image_grid)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self._by_time = torch.zeros(2, len(VALIDATION_TIMES))  # sum and number of losses
         self.starts_averaged = bool(init_from)
         if init_from:
             content = _read(init_from, "cpu")
@@ -123,9 +135,22 @@ class ISADiTModule(L.LightningModule):
         given = drop_conditions(batch.conditions(), self.dropout, generator)
         shift = self.network.config.timestep_shift
         t = flow.sample_timesteps(len(batch.keys), shift, generator, self.device)
-        loss = self.flow_loss(self.network, batch.latents, given, t, generator).mean()
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.keys))
-        return loss
+        losses = self.flow_loss(self.network, batch.latents, given, t, generator)
+        self.log("train/loss", losses.mean(), prog_bar=True, batch_size=len(batch.keys))
+        self._log_by_time(losses.detach(), t)
+        return losses.mean()
+
+    def _log_by_time(self, losses: Float[Tensor, " B"], t: Float[Tensor, " B"]) -> None:
+        """``train/loss_t_…``: the mean loss around each of ``VALIDATION_TIMES`` since the last logged step."""
+        bins = len(VALIDATION_TIMES)
+        of_bin = (t * bins).long().clamp(max=bins - 1)
+        self._by_time = self._by_time.to(losses).index_add(1, of_bin, torch.stack([losses, torch.ones_like(losses)]))
+        if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        for time, total, count in zip(VALIDATION_TIMES, *self._by_time.tolist(), strict=True):
+            if count:
+                self.log(f"train/loss_t_{time}", total / count, batch_size=len(losses))
+        self._by_time = torch.zeros_like(self._by_time)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning's, then the average; DeepSpeed wants to be called after every micro-batch, and steps after some."""

@@ -6,88 +6,34 @@ Shape legend: ``B`` batch, ``c`` latent channels, ``f h w`` latents, ``S`` video
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.batch import Conditions
 from models.geometry import pixels_to_ndc
-from models.isa_dit.blocks import AdaLN, ISAGroup
+from models.isa_dit.blocks import ISAGroup
 from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
 from models.isa_dit.camera import CameraTokens, null_where_dropped
+from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.control2d import ControlTokens
 from models.isa_dit.identity import ReferenceOnBody
 from models.isa_dit.ispe import SinusoidalEncoding
+from models.isa_dit.layers import AdaLN
+from models.isa_dit.tokens import ConditionTokens
 
 MIN_TIME = 1e-3
 """Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
 
 
-@dataclass
-class ISADiTConfig:
-    """Size and variant of the network. The defaults are the tiny preset."""
-
-    latent_channels: int = 16
-    patch_size: int = 1
-    """Latent pixels along each side of a video token."""
-    width: int = 192
-    """D. Divisible by ``heads`` into an even head width."""
-    body_width: int = 128
-    """E."""
-    depth: int = 4
-    """Groups: one each of the spatial, temporal, body and ISA blocks."""
-    heads: int = 4
-    body_heads: int = 4
-    clip_width: int = 64
-    num_frequencies: int = 16
-    """Of the ISPE, for each coordinate; 6 channels each."""
-    highest_frequency: float = 4 * math.pi
-    """Of the ISPE, in radians a unit of NDC. About half a period a token: π/2 times the tokens along a side."""
-    ispe_scale: float = 4.0
-    """The encoding is multiplied by this: against tokens of unit variance it decides where attention starts."""
-    ispe_in_values: bool = True
-    """Add the encoding to the values too, as Eq. 12 is printed, rather than to queries and keys alone."""
-    point_identity: bool = True
-    """Add each point's place on the body to Eq. 8."""
-    local_start: bool = True
-    """Initialise ISA so that attention begins near the matching place."""
-    start_gate: float = 0.0
-    """Initial gate of every residual branch. 0 is adaLN-zero, as in DiT; a fit of few steps gains from open gates."""
-    prediction: Literal["flow", "data"] = "flow"
-    """What the last layer gives: v itself, or x0, from which v = (x0 - x_t) / t. The flow is the target either way.
-    Data lies near a surface of few dimensions and flow, being mostly noise, does not: a narrow network fitted for few
-    steps is better at naming the data than at carrying the noise through (Li & He 2025, "Back to Basics"; measured in
-    ``benchmarks/tiny_fit.py``)."""
-    timestep_shift: float = 1.0
-    """s of ``flow.shift_timesteps``, in training and in sampling: 1 at low resolution, 3 at SD3's."""
-    checkpoint_groups: bool = False
-    """Recompute activations in the backward pass: memory for time."""
-
-
-@dataclass
-class ConditionTokens:
-    """What the network derives from the conditions alone: computed once for all steps of sampling."""
-
-    body: Float[Tensor, "B F K E"]
-    body_mask: Bool[Tensor, "B K"]
-    pe_g: Float[Tensor, "B F K C"]
-    camera: Float[Tensor, "B f S D"]
-    clip: Float[Tensor, "B L W"]
-    beside: Float[Tensor, "B c2 f h w"]
-    """Reference and background latents, concatenated to the noisy ones (Eq. 20 and the background module)."""
-
-
 class TimeEmbedding(nn.Module):
-    """Sinusoidal embedding of t, then two layers, as in DiT."""
+    """Sinusoidal embedding of t, then two layers, as in SD3."""
 
     def __init__(self, width: int, frequencies: int = 128) -> None:
         super().__init__()
-        self.register_buffer("frequencies", 1000 * torch.logspace(0, -4, frequencies), persistent=False)
+        self.register_buffer("frequencies", 1000 * 1e-4 ** (torch.arange(frequencies) / frequencies), persistent=False)
         self.frequencies: Tensor
         self.mlp = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
@@ -103,9 +49,16 @@ class ISADiT(nn.Module):
         super().__init__()
         self.config = config
         width, body_width, patch = config.width, config.body_width, config.patch_size
-        self.ispe = SinusoidalEncoding(config.num_frequencies, highest=config.highest_frequency)
-        self.body_tokens = BodyTokens(body_width, config.num_frequencies, config.point_identity)
-        self.reference_on_body = ReferenceOnBody(config.latent_channels, body_width)
+        self.ispe = SinusoidalEncoding(config.num_frequencies, config.lowest_frequency, config.highest_frequency)
+        self.control_tokens: ControlTokens | None = None
+        self.reference_on_body: ReferenceOnBody | None = None
+        if config.control == "isa":
+            self.body_tokens = BodyTokens(config)
+            if config.identity_on_body:
+                self.reference_on_body = ReferenceOnBody(config.latent_channels, body_width)
+        else:
+            self.control_tokens = ControlTokens(body_width, patch)
+            self.null_control = nn.Parameter(torch.zeros(body_width))
         self.camera_tokens = CameraTokens(width, patch)
         self.null_camera = nn.Parameter(torch.zeros(width))
         self.null_clip = nn.Parameter(torch.zeros(config.clip_width))
@@ -113,19 +66,7 @@ class ISADiT(nn.Module):
         self.patchify = nn.Linear(3 * config.latent_channels * patch**2, width)
         self.position = nn.Linear(self.ispe.channels, width, bias=False)
         self.groups = nn.ModuleList(
-            ISAGroup(
-                width,
-                body_width,
-                config.heads,
-                config.body_heads,
-                config.clip_width,
-                self.ispe.channels,
-                config.ispe_scale,
-                config.ispe_in_values,
-                config.local_start,
-                updates_body=layer < config.depth - 1,
-            )
-            for layer in range(config.depth)
+            ISAGroup(config, self.ispe.channels, last=layer == config.depth - 1) for layer in range(config.depth)
         )
         for module in self.groups.modules():
             if isinstance(module, AdaLN):
@@ -145,17 +86,31 @@ class ISADiT(nn.Module):
     def condition(self, given: Conditions) -> ConditionTokens:
         """Everything that does not depend on the noisy latents or on t."""
         body, reference = given.body, given.reference
-        on_body = self.reference_on_body(reference) * given.keep_reference[:, None, None]  # Eq. 19
         frames = given.background_latents.shape[2]
-        z_ref = reference.latents * given.keep_reference[:, None, None, None]
+        z_ref = reference.latents.mean(dim=1) * given.keep_reference[:, None, None, None]
+        clip = rearrange(reference.clip_tokens, "B R L W -> B (R L) W")
         return ConditionTokens(
-            body=self.body_tokens(body) + on_body[:, None],  # Eq. 8
+            body=self._body_tokens(given),
             body_mask=point_mask(body) & given.keep_body[:, None],
             pe_g=self.config.ispe_scale * self.ispe(ndc_points(body)),  # Eq. 10
             camera=null_where_dropped(self.camera_tokens(body), given.keep_camera, self.null_camera),  # Eq. 22
-            clip=null_where_dropped(reference.clip_tokens, given.keep_reference, self.null_clip),
+            clip=null_where_dropped(clip, given.keep_reference, self.null_clip),
             beside=torch.cat([repeat(z_ref, "B c h w -> B c f h w", f=frames), given.background_latents], dim=1),
         )
+
+    def _body_tokens(self, given: Conditions) -> Tensor:
+        if self.control_tokens is not None:
+            if given.body.maps is None:
+                raise ValueError(
+                    f"control={self.config.control!r} needs pictures of the bodies (BodyBatch.maps): cache latents "
+                    f"with --maps true and read them with data.maps={self.config.control}"
+                )
+            return null_where_dropped(self.control_tokens(given.body.maps), given.keep_body, self.null_control)
+        tokens = self.body_tokens(given.body)  # Eq. 8
+        if self.reference_on_body is None:
+            return tokens
+        on_body = self.reference_on_body(given.reference) * given.keep_reference[:, None, None]
+        return tokens + on_body[:, None]  # Eq. 19
 
     def forward(
         self, x_t: Float[Tensor, "B c f h w"], t: Float[Tensor, " B"], tokens: ConditionTokens
@@ -171,11 +126,10 @@ class ISADiT(nn.Module):
         z = self.patchify(x) + self.position(place.to(x.dtype))
         y, time = tokens.body, self.time(t)
         for group in self.groups:
-            inputs = (z, y, time, pe_s, tokens.pe_g, tokens.body_mask, tokens.camera, tokens.clip)
             if self.config.checkpoint_groups and self.training:
-                z, y = checkpoint(group, *inputs, use_reentrant=False)
+                z, y = checkpoint(group, z, y, time, pe_s, tokens, use_reentrant=False)
             else:
-                z, y = group(*inputs)
+                z, y = group(z, y, time, pe_s, tokens)
 
         shift, scale = self.final_modulation(time)[:, None, None].chunk(2, dim=-1)
         out = rearrange(

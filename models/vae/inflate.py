@@ -10,13 +10,11 @@ import re
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.pretrained import find_weights
 from models.vae.autoencoder import VideoVAE
-
-FILE = "diffusion_pytorch_model.safetensors"
 
 RENAMED = (
     (r"\.(?:down_blocks|up_blocks)\.(\d+)\.resnets\.", r".levels.\1."),
@@ -71,25 +69,7 @@ def load_image_weights(vae: VideoVAE, source: str | Path) -> None:
     Raises:
         ValueError: if there is no such file or repository, or it does not fit.
     """
-    path = Path(source)
-    if path.is_dir():
-        found = [path / name for name in (FILE, f"vae/{FILE}") if (path / name).is_file()]
-        if not found:
-            raise ValueError(f"{path} holds neither {FILE} nor vae/{FILE}: give the file itself, or SD3's folder")
-        path = found[0]
-    elif not path.is_file():
-        path = _download(str(source))
-    inflate(load_file(path), vae)
-
-
-def _download(repository: str) -> Path:
-    try:
-        return Path(hf_hub_download(repository, FILE, subfolder="vae"))
-    except Exception as error:  # the hub's own errors are many: no such repository, gated, offline, no valid id
-        raise ValueError(
-            f"no image autoencoder at {repository}, and the hub does not give vae/{FILE} of a repository of that name "
-            f"({type(error).__name__}): download it from stabilityai/stable-diffusion-3.5-medium and give its path"
-        ) from error
+    inflate(load_file(find_weights(source, "vae", "image autoencoder")), vae)
 
 
 def _rename(name: str) -> str:

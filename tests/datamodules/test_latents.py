@@ -76,8 +76,8 @@ def test_batches_are_normalised_and_the_validation_reference_is_frame_0(tmp_path
         torch.testing.assert_close(batch.latents[i] * std + mean, torch.from_numpy(sample.latents))
         torch.testing.assert_close(data.info().denormalise(batch.latents)[i], torch.from_numpy(sample.latents))
         still = torch.from_numpy(sample.reference_latents[0])
-        torch.testing.assert_close(batch.reference.latents[i] * std + mean[:, 0], still)
-        np.testing.assert_array_equal(batch.reference.clip_tokens[i].numpy(), sample.reference_tokens[0])
+        torch.testing.assert_close(batch.reference.latents[i, 0] * std + mean[:, 0], still)
+        np.testing.assert_array_equal(batch.reference.clip_tokens[i, 0].numpy(), sample.reference_tokens[0])
         np.testing.assert_array_equal(batch.body.intrinsics[i].numpy(), sample.cameras.intrinsics)
     assert batch.has_background.tolist() == [False, True]
     assert (batch.background_latents[0] == 0).all()
@@ -101,7 +101,7 @@ def test_training_draws_every_reference_with_its_own_frame_and_repeats_itself(tm
     for tokens, camera in zip(batches[0].reference.clip_tokens, batches[0].reference.body.intrinsics, strict=True):
         frame = int(camera[0, 0, 2])
         drawn.add(frame)
-        np.testing.assert_array_equal(tokens.numpy(), sample.reference_tokens[frame // 2])
+        np.testing.assert_array_equal(tokens[0].numpy(), sample.reference_tokens[frame // 2])
     assert drawn == {0, 2, 4}
 
 
@@ -132,3 +132,26 @@ def test_a_checkpoint_says_which_latents_it_was_fitted_on(tmp_path):
 def test_a_folder_without_latents_says_how_to_make_them(tmp_path):
     with pytest.raises(ValueError, match=r"latents.json is missing.*pipelines.cache_latents"):
         LatentDataModule(str(tmp_path)).setup("fit")
+
+
+def test_people_who_are_padding_in_the_whole_batch_are_left_out(tmp_path):
+    data = LatentDataModule(str(write_latents(tmp_path / "l", [make_latents(0)], "val")), num_points=4, max_people=3)
+    (batch,) = list(data.val_dataloader())
+    people = int(batch.body.person_mask.sum())
+    assert (
+        batch.body.points.shape[1] == batch.reference.body.points.shape[1] == batch.reference.shown.shape[1] == people
+    )
+
+
+def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):
+    samples = [make_latents(i) for i in range(3)]
+    data = LatentDataModule(
+        str(write_latents(tmp_path / "l", samples)), batch_size=30, num_points=4, max_people=4, references=2
+    )
+    batch = next(iter(data.train_dataloader()))
+    assert batch.reference.latents.shape[1] == batch.reference.body.points.shape[2] == 2
+    assert (batch.reference.shown.sum(dim=2) == 1).all()
+    assert batch.reference.shown[:, 0].any(dim=0).all()  # now in the one, now in the other
+    held_out = LatentDataModule(str(write_latents(tmp_path / "v", samples, "val")), num_points=4, references=2)
+    (first, *_) = held_out.val_dataloader()
+    assert torch.equal(first.reference.shown[0, 0], torch.tensor([True, False]))

@@ -46,6 +46,19 @@ def test_guidance_extrapolates():
     assert guided(torch.zeros(1), torch.zeros(1)).item() == 2
 
 
+def test_guidance_outside_its_interval_is_skipped() -> None:
+    asked = []
+
+    def unconditional(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        asked.append(t.item())
+        return x
+
+    guided = flow.guide(lambda x, t: x + 1, unconditional, 2.0, (0.2, 0.8))
+    found = [guided(torch.zeros(1), torch.tensor([t])).item() for t in (0.0, 0.2, 0.5, 0.9, 1.0)]
+    assert found == [1, 2, 2, 1, 1]
+    assert asked == pytest.approx([0.2, 0.5])
+
+
 def test_no_steps_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         flow.schedule(0)

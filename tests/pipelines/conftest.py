@@ -4,9 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from datamodules.latents import LatentDataModule
+from models.isa_dit import ISADiTConfig
+from models.isa_dit.module import ISADiTModule
 from models.vae.autoencoder import VAEConfig
 from models.vae.losses import LossWeights
 from models.vae.module import VAEModule
+from pipelines.cache_latents import cache_latents
+from tests.shard_factory import small_shards
 
 
 class SmallI3D(nn.Module):
@@ -49,6 +54,45 @@ def vae_checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("vae") / "last.ckpt"
     torch.save(checkpoint, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def people_shards(tmp_path_factory):
+    """Six clips of two people and 9 frames: two to fit on, four to test."""
+    folder = tmp_path_factory.mktemp("people") / "shards"
+    return small_shards(folder, train=2, val=0, test=4, people=2, size=(32, 32))
+
+
+@pytest.fixture(scope="session")
+def people_latents(tmp_path_factory, people_shards, vae_checkpoint, tracking):
+    """Their latents, of 5 frames, with pictures of the bodies."""
+    out = tmp_path_factory.mktemp("people") / "latents"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", tracking)
+        cache_latents(str(people_shards), str(vae_checkpoint), str(out), num_frames=5, references=2, maps=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def make_dit(tmp_path_factory, people_latents):
+    """Makes checkpoints of ISA-DiTs that have learned nothing, in the form a fit saves them; not one of their layers is
+    zero, so that all conditions reach what they generate."""
+
+    def make(**options: object) -> Path:
+        torch.manual_seed(0)
+        sizes = {"width": 32, "body_width": 24, "depth": 1, "heads": 2, "body_heads": 2, "num_frequencies": 4}
+        module = ISADiTModule(ISADiTConfig(latent_channels=4, **(sizes | options)))  # type: ignore[arg-type]
+        with torch.no_grad():
+            for parameter in module.averaged.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        data = LatentDataModule(str(people_latents), num_points=12)
+        checkpoint = {"state_dict": module.state_dict(), "LatentDataModule": data.state_dict()}
+        module.on_save_checkpoint(checkpoint)
+        path = tmp_path_factory.mktemp("dit") / "last.ckpt"
+        torch.save(checkpoint, path)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")

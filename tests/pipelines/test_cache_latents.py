@@ -30,9 +30,9 @@ def test_cached_latents_are_what_the_autoencoder_makes(tmp_path, vae_checkpoint)
     expected = vae.encode(pixels.video).mean
     torch.testing.assert_close(info.denormalise(cached.latents), expected, rtol=2e-3, atol=2e-3)
     # A causal autoencoder encodes frame 0 alone as it does at the head of the clip.
-    torch.testing.assert_close(cached.reference.latents, cached.latents[:, :, 0], rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(cached.reference.latents[:, 0], cached.latents[:, :, 0], rtol=2e-3, atol=2e-3)
     tokens = clip(pixels.video[:, :, 0])
-    torch.testing.assert_close(cached.reference.clip_tokens, tokens, rtol=2e-3, atol=5e-3)
+    torch.testing.assert_close(cached.reference.clip_tokens[:, 0], tokens, rtol=2e-3, atol=5e-3)
     torch.testing.assert_close(cached.body.intrinsics, pixels.body.intrinsics)
     background = vae.encode(pixels.background).mean
     torch.testing.assert_close(info.denormalise(cached.background_latents), background, rtol=2e-3, atol=2e-3)
@@ -70,3 +70,27 @@ def test_mistakes(tmp_path, vae_checkpoint):
     finished = small_shards(tmp_path / "f", train=1, val=0, test=0)
     with pytest.raises(ValueError, match="already holds finished latents"):
         cache_latents(str(finished), str(vae_checkpoint), str(finished))
+
+
+def test_bodies_are_disturbed_and_drawn_when_asked_for(tmp_path, vae_checkpoint):
+    shards = str(write_shards(tmp_path / "s", [("train", make_sample(i)) for i in range(2)]))
+    options = {"num_frames": 5, "size": (32, 48), "references": 1, "maps": True}
+    found = {}
+    for name, noise in (("exact", 0.0), ("noisy", 1.0), ("noisy again", 1.0)):
+        cache_latents(shards, str(vae_checkpoint), str(tmp_path / name), **options, body_noise=noise)
+        data = LatentDataModule(str(tmp_path / name), batch_size=1, num_points=16, maps="parts")
+        found[name] = next(iter(data.in_order("train")))
+    exact, noisy, again = found.values()
+    assert torch.equal(noisy.body.points, again.body.points)
+    off = (noisy.body.points - exact.body.points).norm(dim=-1)[exact.body.person_mask]
+    assert 0.02 < off.mean() < 0.5
+    assert torch.equal(noisy.latents, exact.latents)
+    maps = exact.body.maps
+    assert maps.shape == (1, 4, 5, 32, 48)
+    assert set(maps[:, 3].unique().tolist()) <= {0.0, 1.0}
+    assert (maps[:, :3] * (1 - maps[:, 3:])).abs().max() == 0
+
+    plain = tmp_path / "plain"
+    cache_latents(shards, str(vae_checkpoint), str(plain), num_frames=5, size=(32, 48), references=1)
+    with pytest.raises(ValueError, match="--maps true"):
+        next(iter(LatentDataModule(str(plain), batch_size=1, num_points=0, maps="normals").in_order("train")))

@@ -26,11 +26,13 @@ def make_body(people: int, frames: int) -> BodyBatch:
 
 
 @pytest.fixture
-def make_conditions() -> Callable[[int], Conditions]:
-    def make(people: int = 1) -> Conditions:
+def make_conditions() -> Callable[..., Conditions]:
+    def make(people: int = 1, pictures: int = 1) -> Conditions:
         torch.manual_seed(1)
         keep = torch.ones(BATCH, dtype=torch.bool)
-        reference = ReferenceBatch(torch.randn(BATCH, 16, SIDE, SIDE), torch.randn(BATCH, 5, 64), make_body(people, 1))
+        latents, tokens = torch.randn(BATCH, pictures, 16, SIDE, SIDE), torch.randn(BATCH, pictures, 5, 64)
+        shown = torch.arange(people)[:, None] % pictures == torch.arange(pictures)
+        reference = ReferenceBatch(latents, tokens, make_body(people, pictures), shown.expand(BATCH, -1, -1))
         background = torch.randn(BATCH, 16, LATENTS, SIDE, SIDE)
         return Conditions(background, reference, make_body(people, FRAMES), keep, keep, keep)
 

@@ -81,7 +81,7 @@ def test_reference_features_are_those_of_the_pixel_behind_each_point():
     with torch.no_grad():
         on_body.project.weight.copy_(torch.eye(17))
         on_body.project.bias.zero_()
-        sampled = on_body(ReferenceBatch(latents, torch.zeros(1, 1, 64), body))[0]
+        sampled = on_body(ReferenceBatch(latents[None], torch.zeros(1, 1, 1, 64), body, torch.ones(1, 1, 1) > 0))[0]
     torch.testing.assert_close(sampled[:, :2], pixels / 8, atol=1e-5, rtol=0)
     torch.testing.assert_close(sampled[:, 16], torch.ones(2))
 

@@ -7,7 +7,8 @@ import torch
 from einops import rearrange
 
 from models.geometry import pixel_centres, pixels_to_ndc, points_to_ndc
-from models.isa_dit.blocks import InterspatialAttention, ISATransformerBlock
+from models.isa_dit import ISADiTConfig
+from models.isa_dit.isa import InterspatialAttention, ISATransformerBlock
 from models.isa_dit.ispe import SinusoidalEncoding, add_encoding
 
 FOCAL, SIDE = 40.0, 32
@@ -52,7 +53,8 @@ def test_bad_frequencies_are_refused():
 def test_attention_starts_near_the_matching_place_only_with_a_local_start(local_start):
     """Mean distance in NDC between a pixel and the body points that it attends to, at initialisation."""
     encoding = SinusoidalEncoding(16)
-    block = ISATransformerBlock(128, 96, 3, encoding.channels, 4.0, in_values=False, local_start=local_start)
+    config = ISADiTConfig(width=128, body_width=96, body_heads=3, local_start=local_start)
+    block = ISATransformerBlock(config, encoding.channels, updates_body=True)
     pixels = rearrange(pixels_to_ndc(8, 8), "h w xyz -> (h w) xyz")
     points = torch.rand(256, 3) * 2 - 1
     points[:, 2] = 0

@@ -27,7 +27,8 @@ def map_people(body: BodyBatch, order: list[int]) -> BodyBatch:
 
 
 def with_people(given: Conditions, order: list[int]) -> Conditions:
-    reference = replace(given.reference, body=map_people(given.reference.body, order))
+    shown = given.reference.shown[:, order]
+    reference = replace(given.reference, body=map_people(given.reference.body, order), shown=shown)
     return replace(given, body=map_people(given.body, order), reference=reference)
 
 

@@ -9,7 +9,7 @@ from preprocessing.sample import Bodies, Cameras, Sample, decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 from preprocessing.synthetic.people.figure import dress, posed_vertices
 from preprocessing.synthetic.people.person import person
-from preprocessing.synthetic.render.bodies import render_bodies
+from preprocessing.synthetic.render.bodies import render_bodies, render_maps
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
 from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
 from preprocessing.synthetic.scene.cameras import directions, eyes
@@ -214,3 +214,30 @@ def test_a_stored_sample_renders_the_same_bodies(body, clips):
         for first, second in zip(before, after, strict=True):
             assert np.array_equal(first, second)
         assert np.array_equal(stored.masks, clip.masks)
+
+
+def test_maps_show_the_normals_and_places_of_the_body_that_is_seen(body: BodyModel, clips: list[Sample]) -> None:
+    """Against surface points: where one is seen, its pixel has its place on the body at rest, and faces the camera."""
+    clip, size = clips[1], (256, 256)
+    cameras = Cameras(clip.cameras.intrinsics * np.float32([[4], [4], [1]]), clip.cameras.world_to_camera)
+    maps = render_maps(body, clip.bodies, cameras, size)
+    covered = render_bodies(body, clip.bodies, cameras, size, supersample=1)[1][0]
+    np.testing.assert_array_equal(maps.covered, covered)
+    assert (maps.normals[~covered] == 128).all()
+    assert (maps.parts[~covered] == 128).all()
+    normals = maps.normals[covered] / 127.5 - 1
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=0.02)
+    assert (normals[:, 2] < 0.1).mean() > 0.99
+
+    points = SurfacePoints(body, 2000)
+    bodies = clip.bodies
+    posed = points(*(torch.as_tensor(a) for a in (bodies.betas[0], bodies.pose[0, 0], bodies.translation[0, 0])))
+    rest = body.shaped_at(torch.arange(body.num_vertices), torch.as_tensor(bodies.betas[0]))
+    middle = (rest.amin(dim=0) + rest.amax(dim=0)) / 2
+    pixels, depth = project(posed, *map(torch.as_tensor, (cameras.intrinsics[0], cameras.world_to_camera[0])))
+    column, row = pixels.long().clamp(0, 255).T.numpy()
+    expected = (points.rest(torch.as_tensor(bodies.betas[0])) - middle).numpy()
+    off = np.abs(maps.parts[0, row, column] / 127.5 - 1 - expected).max(axis=1)
+    front = covered[0, row, column] & (depth < depth.median() - 0.05).numpy()  # half of a body hides the other half
+    assert front.sum() > 50
+    assert np.median(off[front]) < 0.02

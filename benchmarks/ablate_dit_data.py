@@ -1,0 +1,81 @@
+"""What ``benchmarks/ablate_dit.py`` fits and judges on: synthetic clips, an autoencoder fitted on them, its latents.
+
+Made once, in ``--work``; a part that is there is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cells import fingerprint
+from pipelines import fit_vae, synthesize
+from pipelines.cache_latents import cache_latents
+from preprocessing.manifest import MANIFEST
+
+SIZE, NUM_FRAMES, FPS = 64, 9, 8
+"""Of clips: small, so that a fit takes minutes."""
+
+FOLDERS = {
+    "train": ("train", "train", 400),
+    "train_multi": ("multi", "train", 200),
+    "val": ("train", "val", 48),
+    "val_multi": ("multi", "val", 24),
+    "video": ("video", "test", 48),
+    "camera": ("camera", "test", 48),
+    "mask": ("mask", "test", 48),
+    "multi": ("multi", "test", 48),
+}
+"""Folder → set, split, clips. The last four are the sets that samples are judged on."""
+
+JUDGED = ("video", "camera", "mask", "multi")
+NOISE = {"exact": 0.0, "noisy": 1.0}
+"""Bodies as they are, and as an estimator would have found them, in training and in judging."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where everything lies."""
+
+    work: Path
+
+    def shards(self, name: str) -> Path:
+        """Clips of one of ``FOLDERS``."""
+        return self.work / "shards" / name
+
+    def latents(self, bodies: str) -> Path:
+        """Latents of all of them, with bodies ``exact`` or ``noisy``."""
+        return self.work / "latents" / bodies
+
+    @property
+    def vae(self) -> Path:
+        """Checkpoint of the autoencoder."""
+        return self.work / "vae" / "last.ckpt"
+
+    def fingerprint(self) -> str:
+        """Changes with what cells are fitted on."""
+        return fingerprint(*(self.latents(bodies) for bodies in NOISE), *(self.shards(name) for name in JUDGED))
+
+
+def make(work: Path, vae_steps: int, workers: int) -> Data:
+    """Make what is missing."""
+    data = Data(work)
+    for name, (which, split, count) in FOLDERS.items():
+        if not (data.shards(name) / MANIFEST).exists():
+            synthesize.main(
+                ["--set", which, "--split", split, "--count", str(count), "--size", str(SIZE), "--fps", str(FPS),
+                 "--num_frames", str(NUM_FRAMES), "--workers", str(workers), "--out", str(data.shards(name))]
+            )  # fmt: skip
+    everything = [str(data.shards(name)) for name in FOLDERS]
+    if not data.vae.exists():
+        fit_vae.main(
+            ["fit", "--config", "configs/vae/tiny.yaml", f"--data.shards={json.dumps(everything)}",
+             f"--data.num_frames={NUM_FRAMES}", f"--data.size={[SIZE, SIZE]}", "--data.max_people=3",
+             f"--trainer.max_steps={vae_steps}", f"--trainer.val_check_interval={vae_steps}",
+             f"--checkpoint.dirpath={data.vae.parent}", "--samples.num_clips=0", "--trainer.logger=false"]
+        )  # fmt: skip
+    for bodies, noise in NOISE.items():
+        if not (data.latents(bodies) / MANIFEST).exists():
+            cache_latents(everything, str(data.vae), str(data.latents(bodies)), maps=True, body_noise=noise)
+    return data
