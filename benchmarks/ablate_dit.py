@@ -42,13 +42,13 @@ VARIANTS: dict[str, str | None] = {
 }
 """Name → what is laid over the full network's configuration."""
 
-RATES = (0.5, 1.0, 2.0)
+RATES = (1.0, 0.5, 2.0)
 TUNING_SEED = 100
 
 
 def tuned_rates(setup: Setup, path: Path, variants: list[str], data: str, workers: int) -> dict[str, float]:
     """Variant → its best learning rate, as a multiple of the configuration's."""
-    cells = {(v, rate): Cell(VARIANTS[v], "exact", rate, TUNING_SEED) for v in variants for rate in RATES}
+    cells = {(v, rate): Cell(VARIANTS[v], "exact", rate, TUNING_SEED) for rate in RATES for v in variants}
     names = {key: _name(setup, *key, "exact", TUNING_SEED, data) for key in cells}
     results = run_cells(path, {names[key]: partial(dit_cell, setup, cells[key]) for key in cells}, workers)
     return {v: min(RATES, key=lambda rate: results[names[v, rate]]["loss"]) for v in variants}
@@ -80,7 +80,7 @@ def main(args: list[str] | None = None) -> None:
     )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows (all)")
     parser.add_argument("--bodies", nargs="+", choices=NOISE, default=list(NOISE), help="exact, noisy (both)")
-    parser.add_argument("--steps", type=int, default=600, help="of the full network (%(default)s)")
+    parser.add_argument("--steps", type=int, default=400, help="of the full network (%(default)s)")
     parser.add_argument("--vae-steps", type=int, default=1200, help="of the autoencoder (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="cells side by side, 0 for this process (%(default)s)")

@@ -22,6 +22,11 @@ def follow(average: nn.Module, network: nn.Module, decay: float, steps: int | No
     if steps is not None:
         decay = min(decay, (1 + steps) / (10 + steps))
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight.to(mean.dtype), 1 - decay)
+        part_of(mean).lerp_(part_of(weight).to(mean.dtype), 1 - decay)
     for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
         copied.copy_(buffer)
+
+
+def part_of(weight: nn.Parameter) -> torch.Tensor:
+    """What this rank holds of a weight: under ZeRO-3 a slice, for weight and average the same one; otherwise all."""
+    return getattr(weight, "ds_tensor", weight)

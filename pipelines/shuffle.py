@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.batch import BodyBatch
 from models.geometry import invert_rigid
+from models.precision import exact
 
 
 def shuffled_motion(body: BodyBatch) -> BodyBatch:
@@ -28,6 +29,7 @@ def shuffled_motion(body: BodyBatch) -> BodyBatch:
     return replace(body, points=moved, rest_points=rest, person_mask=mask, maps=_shuffled_maps(body))
 
 
+@exact
 def _middle(points: Float[Tensor, "B P F N 3"], person_mask: Bool[Tensor, "B P"]) -> Float[Tensor, "B 3"]:
     """Of the people of the first frame."""
     weight = person_mask / person_mask.sum(dim=1, keepdim=True).clamp(min=1)
@@ -61,6 +63,10 @@ def shuffled_camera(body: BodyBatch) -> BodyBatch:
     """
     if len(body.points) < 2:
         raise ValueError("another camera needs two clips in every batch: choose another batch_size")
-    other = body.world_to_camera.roll(1, dims=0)
-    path = other @ invert_rigid(other[:, :1])
-    return replace(body, world_to_camera=path @ body.world_to_camera[:, :1], maps=None)
+    return replace(body, world_to_camera=_along(body.world_to_camera.roll(1, dims=0), body.world_to_camera), maps=None)
+
+
+@exact
+def _along(other: Float[Tensor, "B F 4 4"], own: Float[Tensor, "B F 4 4"]) -> Float[Tensor, "B F 4 4"]:
+    """The path of ``other``, from the first camera of ``own`` on."""
+    return other @ invert_rigid(other[:, :1]) @ own[:, :1]

@@ -63,7 +63,7 @@ def rotate(x: Float[Tensor, "b heads n a"]) -> Float[Tensor, "b heads n a"]:
     frequency = ROTARY_BASE ** (-torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width)
     angle = torch.arange(length, device=x.device)[:, None] * frequency
     cos, sin = torch.cat([angle, angle], dim=-1).cos(), torch.cat([-angle, angle], dim=-1).sin()
-    return x * cos.to(x.dtype) + x.roll(width // 2, dims=-1) * sin.to(x.dtype)
+    return torch.addcmul(x * cos.to(x.dtype), x.roll(width // 2, dims=-1), sin.to(x.dtype))
 
 
 class SelfAttention(nn.Module):

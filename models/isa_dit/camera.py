@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.batch import BodyBatch
@@ -30,11 +29,3 @@ class CameraTokens(nn.Module):
         rays = group_by_latent(plucker_rays(body.intrinsics, body.world_to_camera, body.image_size))
         tokens = rearrange(rays, "B f k ray (h p) (w q) -> B f (h w) (k ray p q)", p=self.pixels, q=self.pixels)
         return self.project(tokens.to(self.project.weight.dtype))
-
-
-def null_where_dropped(
-    tokens: Float[Tensor, "B *rest D"], keep: Bool[Tensor, " B"], null: Float[Tensor, " D"]
-) -> Float[Tensor, "B *rest D"]:
-    """Tokens of the clips that keep the condition, ``null`` for the others."""
-    kept = keep.reshape(-1, *[1] * (tokens.ndim - 1))
-    return torch.where(kept, tokens, null.to(tokens.dtype))

@@ -155,8 +155,8 @@ class ISATransformerBlock(nn.Module):
         modulation_y: Float[Tensor, "B 6 E"],
     ) -> tuple[Float[Tensor, "B f S D"], Float[Tensor, "B F K E"]]:
         batch, latents = z.shape[:2]
-        shift_za, scale_za, gate_za, shift_zf, scale_zf, gate_zf = self.adaln_z.vectors(modulation_z)
-        shift_ya, scale_ya, gate_ya, shift_yf, scale_yf, gate_yf = self.adaln_y.vectors(modulation_y)
+        shift_za, scale_za, gate_za, shift_zf, scale_zf, gate_zf = self.adaln_z(modulation_z)
+        shift_ya, scale_ya, gate_ya, shift_yf, scale_yf, gate_yf = self.adaln_y(modulation_y)
         z_in, y_in = self.adaln_z.modulate(z, shift_za, scale_za), self.adaln_y.modulate(y, shift_ya, scale_ya)
         z_pe, y_pe = z_in, y_in
         if self.ispe:
@@ -165,11 +165,11 @@ class ISATransformerBlock(nn.Module):
 
         seen = repeat(body_mask, "B K -> (B f) (4 K)", f=latents)
         rendered = self.rendering(z_pe, y_pe, y_values, of_latents, of_frames, seen)  # Eq. 14: 3D to 2D
-        z = z + gate_za * rearrange(rendered, "(B f) S D -> B f S D", B=batch)
-        z = z + gate_zf * self.feed_forward_z(self.adaln_z.modulate(z, shift_zf, scale_zf))
+        z = torch.addcmul(z, gate_za, rearrange(rendered, "(B f) S D -> B f S D", B=batch))
+        z = torch.addcmul(z, gate_zf, self.feed_forward_z(self.adaln_z.modulate(z, shift_zf, scale_zf)))
         if not self.updates_body:
             return z, y
 
         reconstructed = self.reconstruction(y_pe, z_pe, z_values, of_frames, of_latents)  # Eq. 13: 2D to 3D
-        y = y + gate_ya * ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4))
-        return z, y + gate_yf * self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf))
+        y = torch.addcmul(y, gate_ya, ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4)))
+        return z, torch.addcmul(y, gate_yf, self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf)))

@@ -23,7 +23,8 @@ class FeedForward(nn.Sequential):
 class AdaLN(nn.Module):
     """LayerNorm around a residual branch, moved by the timestep: x + gate · branch(norm(x)(1 + scale) + shift).
 
-    One network maps the timestep to the six vectors of a whole group of blocks; each block adds its own ``offset``.
+    One network maps the timestep to the six vectors of a whole group of blocks; each block adds its own ``offset``,
+    by calling this as a module: under ZeRO-3 weights are whole only while the module that holds them is called.
     """
 
     def __init__(self, width: int) -> None:
@@ -36,13 +37,13 @@ class AdaLN(nn.Module):
         """Begin with the branch let through by ``gate`` rather than not at all."""
         self.offset[[2, 5]] = gate
 
-    def vectors(self, modulation: Float[Tensor, "B 6 D"]) -> list[Tensor]:
+    def forward(self, modulation: Float[Tensor, "B 6 D"]) -> list[Tensor]:
         """(shift, scale, gate) of the attention, then the feed-forward network, to broadcast over frames and tokens."""
         return list((modulation + self.offset)[:, :, None, None].unbind(dim=1))
 
     def modulate(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         """norm(x)(1 + scale) + shift."""
-        return self.norm(x) * (1 + scale) + shift
+        return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
 class TransformerBlock(nn.Module):
@@ -56,9 +57,9 @@ class TransformerBlock(nn.Module):
         self.in_time = in_time
 
     def forward(self, x: Float[Tensor, "B f n D"], modulation: Float[Tensor, "B 6 D"]) -> Float[Tensor, "B f n D"]:
-        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.adaln.vectors(modulation)
-        x = x + gate_a * self._attend(self.adaln.modulate(x, shift_a, scale_a))
-        return x + gate_f * self.feed_forward(self.adaln.modulate(x, shift_f, scale_f))
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.adaln(modulation)
+        x = torch.addcmul(x, gate_a, self._attend(self.adaln.modulate(x, shift_a, scale_a)))
+        return torch.addcmul(x, gate_f, self.feed_forward(self.adaln.modulate(x, shift_f, scale_f)))
 
     def _attend(self, x: Float[Tensor, "B f n D"]) -> Float[Tensor, "B f n D"]:
         if self.in_time:

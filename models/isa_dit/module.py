@@ -81,6 +81,9 @@ class ISADiTModule(L.LightningModule):
         seed: with the step and the rank, it decides every random choice.
     """
 
+    can_be_cut_up = True
+    """Under ZeRO-3: no weight is used but by the module that holds it."""
+
     def __init__(
         self,
         config: ISADiTConfig,

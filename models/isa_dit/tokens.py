@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass
@@ -25,3 +26,19 @@ class ConditionTokens:
     clip: Float[Tensor, "B L W"]
     beside: Float[Tensor, "B c2 f h w"]
     """Reference and background latents, concatenated to the noisy ones (Eq. 20 and the background module)."""
+
+
+class NullWhereDropped(nn.Module):
+    """One learnt token in the place of all of a condition's, for the clips it is hidden from (classifier-free guidance).
+
+    A module and no bare parameter: under ZeRO-3 weights are whole only while the module that holds them is called.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(width))
+
+    def forward(self, tokens: Float[Tensor, "B *rest D"], keep: Bool[Tensor, " B"]) -> Float[Tensor, "B *rest D"]:
+        """``tokens`` of the clips that keep the condition."""
+        kept = keep.reshape(-1, *[1] * (tokens.ndim - 1))
+        return torch.where(kept, tokens, self.token.to(tokens.dtype))

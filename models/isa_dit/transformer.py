@@ -16,13 +16,13 @@ from models.batch import Conditions
 from models.geometry import pixels_to_ndc
 from models.isa_dit.blocks import ISAGroup
 from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
-from models.isa_dit.camera import CameraTokens, null_where_dropped
+from models.isa_dit.camera import CameraTokens
 from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.control2d import ControlTokens
 from models.isa_dit.identity import ReferenceOnBody
 from models.isa_dit.ispe import SinusoidalEncoding
 from models.isa_dit.layers import AdaLN
-from models.isa_dit.tokens import ConditionTokens
+from models.isa_dit.tokens import ConditionTokens, NullWhereDropped
 
 MIN_TIME = 1e-3
 """Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
@@ -58,10 +58,10 @@ class ISADiT(nn.Module):
                 self.reference_on_body = ReferenceOnBody(config.latent_channels, body_width)
         else:
             self.control_tokens = ControlTokens(body_width, patch)
-            self.null_control = nn.Parameter(torch.zeros(body_width))
+            self.null_control = NullWhereDropped(body_width)
         self.camera_tokens = CameraTokens(width, patch)
-        self.null_camera = nn.Parameter(torch.zeros(width))
-        self.null_clip = nn.Parameter(torch.zeros(config.clip_width))
+        self.null_camera = NullWhereDropped(width)
+        self.null_clip = NullWhereDropped(config.clip_width)
         self.time = TimeEmbedding(width)
         self.patchify = nn.Linear(3 * config.latent_channels * patch**2, width)
         self.position = nn.Linear(self.ispe.channels, width, bias=False)
@@ -93,8 +93,8 @@ class ISADiT(nn.Module):
             body=self._body_tokens(given),
             body_mask=point_mask(body) & given.keep_body[:, None],
             pe_g=self.config.ispe_scale * self.ispe(ndc_points(body)),  # Eq. 10
-            camera=null_where_dropped(self.camera_tokens(body), given.keep_camera, self.null_camera),  # Eq. 22
-            clip=null_where_dropped(clip, given.keep_reference, self.null_clip),
+            camera=self.null_camera(self.camera_tokens(body), given.keep_camera),  # Eq. 22
+            clip=self.null_clip(clip, given.keep_reference),
             beside=torch.cat([repeat(z_ref, "B c h w -> B c f h w", f=frames), given.background_latents], dim=1),
         )
 
@@ -105,7 +105,7 @@ class ISADiT(nn.Module):
                     f"control={self.config.control!r} needs pictures of the bodies (BodyBatch.maps): cache latents "
                     f"with --maps true and read them with data.maps={self.config.control}"
                 )
-            return null_where_dropped(self.control_tokens(given.body.maps), given.keep_body, self.null_control)
+            return self.null_control(self.control_tokens(given.body.maps), given.keep_body)
         tokens = self.body_tokens(given.body)  # Eq. 8
         if self.reference_on_body is None:
             return tokens

@@ -6,7 +6,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from pipelines.strategies.zero import ZeRO
 
-for _stage in (1, 2):
+for _stage in (1, 2, 3):
     StrategyRegistry.register(f"zero_{_stage}", ZeRO, f"DeepSpeed ZeRO stage {_stage}, on GPUs or CPUs", stage=_stage)
 
 __all__ = ["ZeRO"]

@@ -1,9 +1,10 @@
-"""ZeRO by DeepSpeed, as ``trainer.strategy: zero_1`` or ``zero_2``.
+"""ZeRO by DeepSpeed, as ``trainer.strategy: zero_1``, ``zero_2`` or ``zero_3``.
 
-Lightning's strategy with five differences: it also runs on CPUs, so that tests run what a cluster does; under
+Lightning's strategy with six differences: it also runs on CPUs, so that tests run what a cluster does; under
 ``bf16-mixed`` weights and optimizer stay float32 and operations run in bfloat16, as under DDP, where Lightning's casts
 weights and videos to bfloat16; micro-batches give the mean of their gradients, where Lightning's divides by their
-number twice; a checkpoint is whole or not there; and it says what to do with a file given as one.
+number twice; every weight is cut up under ZeRO-3, small ones too, or their averages would be updated in one copy and
+read from another; a checkpoint is whole or not there; and it says what to do with a file given as one.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from pipelines.checkpoint_files import put_folder
 
 
 class ZeRO(DeepSpeedStrategy):
-    """DeepSpeed's ZeRO with stage 1 (optimizer state spread over the ranks) or 2 (gradients too).
+    """DeepSpeed's ZeRO with stage 1 (optimizer state spread over the ranks), 2 (gradients too) or 3 (weights too).
 
     Args:
-        stage: 1 or 2.
+        stage: 1, 2 or 3.
         options: of ``DeepSpeedStrategy``.
 
     Raises:
-        ValueError: for another stage.
+        ValueError: for another stage, or at the start of a fit of a module that stage 3 cannot cut up.
     """
 
     def __init__(self, stage: int = 2, **options: Any) -> None:
-        if stage not in (1, 2):
-            raise ValueError(f"stage is 1 or 2, not {stage}: ZeRO-3 cuts weights up, and the average of them needs all")
+        if stage not in (1, 2, 3):
+            raise ValueError(f"stage is 1, 2 or 3, not {stage}")
         if not torch.cuda.is_available():
             os.environ["DS_ACCELERATOR"] = "cpu"  # read when deepspeed is first imported, which super() does
         super().__init__(stage=stage, **options)
@@ -65,6 +66,11 @@ class ZeRO(DeepSpeedStrategy):
         self._init_deepspeed_distributed()
 
     def _setup_model_and_optimizer(self, model: nn.Module, *args: Any) -> Any:
+        if self.zero_stage_3 and not getattr(self.lightning_module, "can_be_cut_up", False):
+            raise ValueError(
+                f"{type(self.lightning_module).__name__} uses weights outside of the modules that hold them, which "
+                f"ZeRO-3 cuts up: set trainer.strategy to zero_2"
+            )
         for parameter in model.parameters():  # DeepSpeed broadcasts their bytes, so no transposed or channels-last ones
             parameter.data = parameter.data.contiguous()
         return super()._setup_model_and_optimizer(model, *args)
@@ -72,6 +78,8 @@ class ZeRO(DeepSpeedStrategy):
     def _format_config(self) -> None:
         super()._format_config()
         assert isinstance(self.config, dict)
+        if self.zero_stage_3:
+            self.config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
         if isinstance(self.precision_plugin, AutocastPrecision):
             self.config.pop("bf16", None)
             # no "safe" modules: theirs are the gradients that would travel in bfloat16

@@ -1,6 +1,8 @@
-"""The command line of a VAE fit that takes a second: all terms on, 16-pixel clips. As a program: one rank of such fits.
+"""The command lines of fits that take a second: of the VAE with all terms on, of the ISA-DiT with all conditions. As a
+program: one rank of such fits.
 
-    python tests/pipelines/small_fit.py SHARDS ddp zero_1 …
+    python tests/pipelines/small_fit.py vae SHARDS ddp zero_1 …
+    python tests/pipelines/small_fit.py dit LATENTS ddp zero_3 …
 
 fits once for each word, into a folder of that name: a strategy, and after a dash ``resumed`` (go on from step 3 of the
 fit of that strategy), ``bf16``, ``accumulated`` (two micro-batches a step), or ``nan`` (spoil a step of rank 1).
@@ -13,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-CONFIG = Path(__file__).parents[2] / "configs" / "vae" / "tiny.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
 STEPS = 6
 UNCLIPPED = "--trainer.gradient_clip_val=0"
 """For fits that should be the same: DeepSpeed clips the gradient of both sides together, others each by itself."""
@@ -22,7 +24,7 @@ UNCLIPPED = "--trainer.gradient_clip_val=0"
 def arguments(shards: str | Path, folder: str | Path, *more: str) -> list[str]:
     """Of ``pipelines.fit_vae``; every random choice of a fit is in it."""
     return [
-        "fit", f"--config={CONFIG}", f"--data.shards={shards}", "--data.num_frames=5", "--data.size=[24,24]",
+        "fit", f"--config={CONFIGS / 'vae' / 'tiny.yaml'}", f"--data.shards={shards}", "--data.num_frames=5", "--data.size=[24,24]",
         "--data.window=[16,16]", "--data.cache=false", "--trainer.accelerator=cpu", "--trainer.precision=32-true",
         f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=3", "--trainer.log_every_n_steps=1",
         "--trainer.enable_progress_bar=false", f"--checkpoint.dirpath={folder}", "--samples.num_clips=0",
@@ -30,6 +32,23 @@ def arguments(shards: str | Path, folder: str | Path, *more: str) -> list[str]:
         "--model.vae.channels=[8,16]", "--model.vae.norm_groups=4", "--model.weights.gan_3d=0.05",
         "--model.weights.gan_2d=0.05", "--model.frame_decoder_channels=[16]", "--model.discriminator_channels=[8,16]",
         "--model.ema_decay=0.9", "--model.image_share=0.4", "--model.warmup_steps=2", *more,
+    ]  # fmt: skip
+
+
+def dit_arguments(latents: str | Path, folder: str | Path, *more: str) -> list[str]:
+    """Of ``pipelines.fit_dit``, on latents of four channels and two people."""
+    return [
+        "fit", f"--config={CONFIGS / 'dit' / 'tiny.yaml'}", f"--data.latents={latents}", "--data.vae=null",
+        "--data.num_points=12", "--data.max_people=2", "--trainer.accelerator=cpu", "--trainer.precision=32-true",
+        f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=3", "--trainer.limit_val_batches=1",
+        "--trainer.log_every_n_steps=1", "--trainer.enable_progress_bar=false", f"--checkpoint.dirpath={folder}",
+        "--samples.num_clips=0", "--checkpoint.filename={step}", "--checkpoint.save_top_k=-1",
+        "--checkpoint.monitor=null", "--checkpoint.every_n_train_steps=3", "--model.optimizer=adamw",
+        "--model.config.latent_channels=4", "--model.config.patch_size=1", "--model.config.width=32",
+        "--model.config.body_width=24", "--model.config.heads=2", "--model.config.body_heads=2",
+        "--model.config.num_frequencies=4", "--model.config.checkpoint_groups=true", "--model.ema_decay=0.9",
+        "--model.dropout.reference=0.3", "--model.dropout.body=0.3", "--model.dropout.camera=0.3",
+        "--model.warmup_steps=2", *more,
     ]  # fmt: skip
 
 
@@ -46,31 +65,35 @@ def logged(folder: str | Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) for row in rows] for name in names}
 
 
-def spoil_a_step() -> None:
+def spoil_a_step(module: type) -> None:
     """Make the loss of rank 1 NaN in step 2."""
-    from models.vae.module import VAEModule
-
-    healthy = VAEModule.training_step
+    healthy = module.training_step
 
     def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         loss = healthy(self, batch, batch_idx)
         return loss * float("nan") if (self.global_step, self.global_rank) == (2, 1) else loss
 
-    VAEModule.training_step = training_step  # type: ignore[method-assign]
+    module.training_step = training_step
 
 
-def main(shards: str, fits: list[str]) -> None:
+def main(kind: str, data: str, fits: list[str]) -> None:
     """One rank of two."""
     import torch
 
-    from pipelines import fit_vae
+    from models.isa_dit.module import ISADiTModule
+    from models.vae.module import VAEModule
+    from pipelines import fit_dit, fit_vae
 
+    program, given, module = {
+        "vae": (fit_vae, arguments, VAEModule),
+        "dit": (fit_dit, dit_arguments, ISADiTModule),
+    }[kind]
     torch.set_num_threads(1)
     for name in fits:
         print(name, round(time.perf_counter(), 1), flush=True)
         strategy, *what = name.split("-")
         if "nan" in what:
-            spoil_a_step()
+            spoil_a_step(module)
         options = [*to_csv(name), UNCLIPPED, "--trainer.devices=2", f"--trainer.strategy={strategy}"]
         options.append("--data.batch_size=2")
         if "bf16" in what:
@@ -79,8 +102,8 @@ def main(shards: str, fits: list[str]) -> None:
             options.append("--trainer.accumulate_grad_batches=2")
         if "resumed" in what:
             options.append(f"--ckpt_path={strategy}/step=3.ckpt")
-        fit_vae.main(arguments(shards, name, *options))
+        program.main(given(data, name, *options))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

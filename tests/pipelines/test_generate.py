@@ -34,6 +34,16 @@ def test_another_clips_motion_begins_where_the_own_one_did():
     torch.testing.assert_close(shuffled.points - shuffled.points[:, :, :1], moves.roll(1, dims=0))
 
 
+def test_conditions_are_exchanged_exactly_under_autocast():
+    own = replace(
+        bodies(3), world_to_camera=torch.eye(4).repeat(3, 5, 1, 1) + 0.01 * torch.arange(3)[:, None, None, None]
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        changed = shuffled_motion(own).points, shuffled_camera(own).world_to_camera
+    for ours, exact in zip(changed, (shuffled_motion(own).points, shuffled_camera(own).world_to_camera), strict=True):
+        torch.testing.assert_close(ours, exact, rtol=0, atol=0)
+
+
 def test_one_clip_has_no_other_motion():
     with pytest.raises(ValueError, match="two clips"):
         shuffled_motion(bodies(1))
