@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +31,6 @@ from models.isa_dit import ISADiT, ISADiTConfig
 from models.isa_dit.module import VALIDATION_TIMES, load_dit
 from models.isa_dit.sampling import sample
 from models.timeline import group_by_latent
-from models.vae import VideoVAE
 from models.vae.module import load_vae
 from pipelines import fit_dit
 from pipelines.metrics.image import psnr, ssim
@@ -100,7 +100,7 @@ def dit_cell(setup: Setup, cell: Cell) -> Result:
         "parameters": sum(p.numel() for p in network.parameters()),
         "fit_cpu_s": fit_seconds,
     }
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode():
         result |= losses(network, setup.data, cell.bodies, "val")
         result |= sample_scores(network, setup.data, cell.bodies)
     return result | {"all_cpu_s": time.process_time() - began}
@@ -117,7 +117,7 @@ def _flops(setup: Setup, overlay: str | None) -> int:
     network = ISADiT(ISADiTConfig(**options_of(overlay)["model"]["config"]))
     batch = next(iter(_loader(network, setup.data, "exact", "val")))
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), counter:  # in which attention is counted, too
+    with torch.no_grad(), _bfloat16(), counter:  # in which attention is counted, too
         network(batch.latents, torch.ones(len(batch.keys)), network.condition(batch.conditions()))
     return counter.get_total_flops()
 
@@ -147,7 +147,8 @@ def _error(network: ISADiT, batch: LatentBatch, given: Conditions, t: float) -> 
     shape = batch.latents.shape[1:]
     noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     times = torch.full((len(batch.keys),), t)
-    v = network(flow.interpolate(batch.latents, noise, times), times, network.condition(given)).float()
+    with _bfloat16():
+        v = network(flow.interpolate(batch.latents, noise, times), times, network.condition(given)).float()
     return (v - flow.velocity(batch.latents, noise)).square().mean(dim=1)
 
 
@@ -157,8 +158,9 @@ def sample_scores(network: ISADiT, data: Data, bodies: str) -> Result:
     info = LatentDataModule(str(data.latents(bodies)), num_points=0).info()
     rows: dict[str, list[list[float]]] = {name: [] for name in JUDGED}
     for batch in _loader(network, data, bodies, "test"):
-        latents = sample(network, batch.conditions(), SAMPLING_STEPS, GUIDANCE, "euler", seed=0)
-        made = _decoded(vae, info.denormalise(latents))
+        with _bfloat16():
+            latents = sample(network, batch.conditions(), SAMPLING_STEPS, GUIDANCE, "euler", seed=0)
+            made = vae.decode(info.denormalise(latents)).float().clamp(-1, 1)
         for key, video in zip(batch.keys, made, strict=True):
             name, true, mask = _truth(data)[key]
             scores = psnr(video[None], true), ssim(video[None], true), people_psnr(video[None], true, mask)
@@ -177,8 +179,9 @@ def people_psnr(
     return float(10 * torch.log10(4 / ((error * mask).sum() / mask.sum())))
 
 
-def _decoded(vae: VideoVAE, latents: Float[Tensor, "B c f h w"]) -> Float[Tensor, "B 3 F H W"]:
-    return vae.decode(latents).float().clamp(-1, 1)
+def _bfloat16() -> AbstractContextManager:
+    """As in the fit: for networks alone, and not for the loader, which poses bodies."""
+    return torch.autocast("cpu", torch.bfloat16)
 
 
 def _loader(network: ISADiT, data: Data, bodies: str, split: str) -> Iterator[LatentBatch]:

@@ -29,7 +29,7 @@ class ConditionTokens:
 
 
 class NullWhereDropped(nn.Module):
-    """One learnt token in the place of all of a condition's, for the clips it is hidden from (classifier-free guidance).
+    """One learnt token in the place of all of a condition's, for clips it is hidden from (classifier-free guidance).
 
     A module and no bare parameter: under ZeRO-3 weights are whole only while the module that holds them is called.
     """

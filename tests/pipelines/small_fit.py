@@ -24,7 +24,8 @@ UNCLIPPED = "--trainer.gradient_clip_val=0"
 def arguments(shards: str | Path, folder: str | Path, *more: str) -> list[str]:
     """Of ``pipelines.fit_vae``; every random choice of a fit is in it."""
     return [
-        "fit", f"--config={CONFIGS / 'vae' / 'tiny.yaml'}", f"--data.shards={shards}", "--data.num_frames=5", "--data.size=[24,24]",
+        "fit", f"--config={CONFIGS / 'vae' / 'tiny.yaml'}", f"--data.shards={shards}", "--data.num_frames=5",
+        "--data.size=[24,24]",
         "--data.window=[16,16]", "--data.cache=false", "--trainer.accelerator=cpu", "--trainer.precision=32-true",
         f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=3", "--trainer.log_every_n_steps=1",
         "--trainer.enable_progress_bar=false", f"--checkpoint.dirpath={folder}", "--samples.num_clips=0",
