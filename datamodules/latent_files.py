@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from models.checkpoint import weights_file
 from preprocessing.sample import Bodies, BodyMaps, Cameras
 
 INFO = "latents.json"
@@ -132,7 +133,7 @@ class LatentInfo:
 
     def require_vae(self, checkpoint: str | Path) -> None:
         """Raise ``ValueError`` unless the latents were made by this very checkpoint."""
-        if (found := file_hash(checkpoint)) != self.vae_sha256:
+        if (found := checkpoint_hash(checkpoint)) != self.vae_sha256:
             raise ValueError(
                 f"{checkpoint} (sha256 {found[:12]}…) is not the autoencoder of these latents "
                 f"({self.vae_sha256[:12]}…): give that one, or cache the latents again"
@@ -155,9 +156,10 @@ class LatentInfo:
 
 
 @lru_cache
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file. Raises ``ValueError`` if there is none."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file")
-    with Path(path).open("rb") as stream:
+def checkpoint_hash(path: str | Path) -> str:
+    """SHA-256 of a checkpoint (``models.checkpoint.weights_file``). Raises ``ValueError`` if there is none."""
+    path = weights_file(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such checkpoint")
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,18 +1,30 @@
-"""Reading what a fit left behind, a file or, of a ZeRO fit, a folder. No pickle is run."""
+"""Reading what a fit left behind: a file, of a ZeRO fit a folder, or what ``pipelines.export`` made of either.
+
+No pickle is run.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 ZERO_WEIGHTS = "checkpoint/mp_rank_00_model_states.pt"
 """Inside the folder of a ZeRO-1 or ZeRO-2 fit: all weights, and what else a checkpoint holds beside the optimizer."""
 
 ZERO_3_WEIGHTS = "checkpoint/zero_pp_rank_0_mp_rank_00_model_states.pt"
+"""Inside that of a ZeRO-3 fit: the slices of rank 0."""
+
+EXPORTED = ".safetensors"
+METADATA = "isa4d"
+"""Key of an exported file's metadata: JSON of what a checkpoint tells beside its weights."""
 
 ConfigT = TypeVar("ConfigT")
 
@@ -24,23 +36,61 @@ def read_checkpoint(path: str | Path, program: str, device: torch.device | str =
         program: that writes such checkpoints, for messages: ``pipelines.fit_vae``.
 
     Raises:
-        ValueError: if there is none, it is cut short or no checkpoint at all, or it is a folder that cannot be read
-            without the ranks that wrote it.
+        ValueError: if there is none, it is cut short or no checkpoint at all, or the folder lacks what a rank wrote.
     """
     path = find_folder(Path(path))
     if path.is_file():
-        return load_tensors(path, device)
+        return read_exported(path, device) if path.suffix == EXPORTED else load_tensors(path, device)
     if (path / ZERO_WEIGHTS).is_file():
         content = load_tensors(path / ZERO_WEIGHTS, device)
         return {**content, "state_dict": content["module"]}
     if (path / ZERO_3_WEIGHTS).is_file():
-        raise ValueError(
-            f"{path} is of a ZeRO-3 fit, whose ranks hold a part of each weight: "
-            f"gather them with `python {path}/zero_to_fp32.py {path} FOLDER`, or fit under zero_1 or zero_2"
-        )
+        from models.zero_checkpoint import gather_zero_3  # which imports this module
+
+        return gather_zero_3(path / "checkpoint")
     if path.is_dir():
         raise ValueError(f"{path} is a folder without {ZERO_WEIGHTS}: give a checkpoint file, or a ZeRO fit's folder")
     raise ValueError(f"{path}: no such checkpoint; fit one with `python -m {program}`")
+
+
+def weights_file(checkpoint: str | Path) -> Path:
+    """The file whose hash names a checkpoint: itself or, of a ZeRO folder, what rank 0 wrote of the network."""
+    path = find_folder(Path(checkpoint))
+    return next((path / name for name in (ZERO_WEIGHTS, ZERO_3_WEIGHTS) if (path / name).is_file()), path)
+
+
+def write_exported(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """One safetensors file, whole or not there.
+
+    Args:
+        weights: by the names that a checkpoint gives them.
+        metadata: what JSON can hold of the rest.
+    """
+    partial = beside(path, "partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: weight.contiguous() for name, weight in weights.items()}, partial, {METADATA: json.dumps(metadata)}
+    )
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_exported(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The inverse of ``write_exported``, weights under ``state_dict``.
+
+    Raises:
+        ValueError: if it is no such file, or was cut short.
+    """
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            metadata = json.loads((file.metadata() or {})[METADATA])
+            return {**metadata, "state_dict": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no file of `python -m pipelines.export`, or was cut short ({type(error).__name__}): export the "
+            f"checkpoint again"
+        ) from error
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from datamodules.surface import Surface
 from models.batch import Conditions, ReferenceBatch
 from models.body import load_body
 from models.isa_dit.clip import load_clip_vision
-from models.isa_dit.module import load_dit
+from models.isa_dit.module import network_in, read_dit
 from models.isa_dit.sampling import sample
 from models.isa_dit.windows import Windows
 from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, num_latents
@@ -50,9 +50,9 @@ class Animator:
     def __init__(self, dit: str, vae: str, precision: Literal["fp32", "bf16"], device: str | None) -> None:
         self.device = choose_device(device)
         self.autocast = precision == "bf16"
-        self.network = load_dit(dit, self.device)
-        checkpoint = torch.load(dit, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = read_dit(dit)
         self.info, self.num_points = fitted_on(checkpoint, dit)
+        self.network = network_in(checkpoint, dit).to(self.device)
         self.info.require_vae(vae)
         self.vae = load_vae(vae, self.device)
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from datamodules.body_noise import BodyNoise, disturb
 from datamodules.clips import to_pixels
-from datamodules.latent_files import INFO, LatentInfo, LatentSample, encode_latents, file_hash
+from datamodules.latent_files import INFO, LatentInfo, LatentSample, checkpoint_hash, encode_latents
 from datamodules.shards import Shards
 from datamodules.transforms import fit
 from models.body import BodyModel, load_body
@@ -203,8 +203,8 @@ def cache_latents(
                     packed.write(_pack(encoded, rows[encoded.key], frames, height_width))
                 bar.update(len(samples))
     mean, std = statistics.result()
-    LatentInfo(file_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
-    write_manifest(folder, packed.rows, job=f"latents:{file_hash(vae)}:{clip_model}")
+    LatentInfo(checkpoint_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
+    write_manifest(folder, packed.rows, job=f"latents:{checkpoint_hash(vae)}:{clip_model}")
     settings = {"shards": shards, "vae": vae, "clip_model": clip_model, "num_frames": frames, "size": height_width}
     settings |= {"maps": maps, "body": body, "body_noise": body_noise, "seed": seed}
     log_result("latents", folder.name, settings, {"clips": float(len(packed.rows)), "std": std}, {"": [folder / INFO]})

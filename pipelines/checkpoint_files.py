@@ -41,8 +41,8 @@ class WholeFiles(TorchCheckpointIO):
         """Raises ``ValueError`` for a folder, which only the strategy that wrote it can resume from."""
         if find_folder(Path(path)).is_dir():
             raise ValueError(
-                f"{path} is the folder of a ZeRO fit: resume it with --trainer.strategy zero_1 or zero_2 and as many "
-                f"devices as it had, or start a new fit from its weights with --model.init_from {path}"
+                f"{path} is the folder of a ZeRO fit: resume it with --trainer.strategy zero_1, zero_2 or zero_3, "
+                f"whichever it had, and as many devices, or start a new fit from its weights with --model.init_from {path}"
             )
         return super().load_checkpoint(path, *args, **kwargs)
 

@@ -55,7 +55,7 @@ class FitCLI(LightningCLI):
 
     Beside ``trainer``, ``model`` and ``data`` the command line has sections for what every fit has once: ``checkpoint``
     (best and last, in one folder), ``samples`` (clips to look at), ``guard`` (when a fit gives up) and ``mlflow`` (the
-    run). ``trainer.strategy`` also knows ``zero_1`` and ``zero_2``.
+    run). ``trainer.strategy`` also knows ``zero_1``, ``zero_2`` and ``zero_3``.
 
     Args:
         experiment: MLflow experiment that its runs belong to; also names the folder of its checkpoints.

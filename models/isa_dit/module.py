@@ -112,7 +112,7 @@ class ISADiTModule(L.LightningModule):
         self._by_time = torch.zeros(2, len(VALIDATION_TIMES))  # sum and number of losses
         self.starts_averaged = bool(init_from)
         if init_from:
-            content = _read(init_from, "cpu")
+            content = read_dit(init_from)
             require_meaning(content["isa_dit_config"], config, init_from)
             fill(self, content["state_dict"], init_from)
 
@@ -216,13 +216,20 @@ class ISADiTModule(L.LightningModule):
 def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISADiT:
     """The averaged network inside a checkpoint of a fit, ready for sampling.
 
+    Args:
+        checkpoint: a file, the folder of a ZeRO fit, or what ``pipelines.export`` made of either.
+
     Raises:
-        ValueError: if the file is missing, holds no ISA-DiT, or one of another version of this code.
+        ValueError: if there is none, it holds no ISA-DiT, or one of another version of this code.
     """
-    content = _read(checkpoint, device)
-    network = ISADiT(config_of(ISADiTConfig, content["isa_dit_config"], checkpoint))
-    fill(network, part_of(content, "averaged."), checkpoint)
-    return network.to(device).eval().requires_grad_(False)
+    return network_in(read_dit(checkpoint, device), checkpoint).to(device)
+
+
+def network_in(content: dict[str, Any], where: str | Path) -> ISADiT:
+    """The averaged network of a checkpoint that was read (``read_dit``)."""
+    network = ISADiT(config_of(ISADiTConfig, content["isa_dit_config"], where))
+    fill(network, part_of(content, "averaged."), where)
+    return network.eval().requires_grad_(False)
 
 
 def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Path) -> None:
@@ -236,7 +243,12 @@ def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Pa
         )
 
 
-def _read(checkpoint: str | Path, device: torch.device | str) -> dict[str, Any]:
+def read_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint of ``pipelines.fit_dit``.
+
+    Raises:
+        ValueError: if there is none, or it is of another program.
+    """
     content = read_checkpoint(checkpoint, "pipelines.fit_dit", device)
     if "isa_dit_config" not in content:
         raise ValueError(f"{checkpoint} holds no ISA-DiT: give a checkpoint that pipelines.fit_dit wrote")

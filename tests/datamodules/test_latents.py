@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.latent_files import LatentInfo, LatentSample, decode_latents, encode_latents, file_hash
+from datamodules.latent_files import LatentInfo, LatentSample, checkpoint_hash, decode_latents, encode_latents
 from datamodules.latents import LatentDataModule, fitted_on
 from preprocessing.manifest import ManifestRow, write_manifest
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet
@@ -108,7 +108,7 @@ def test_training_draws_every_reference_with_its_own_frame_and_repeats_itself(tm
 def test_another_autoencoder_is_refused(tmp_path):
     (tmp_path / "vae.ckpt").write_bytes(b"weights")
     (tmp_path / "other.ckpt").write_bytes(b"other weights")
-    right = file_hash(tmp_path / "vae.ckpt")
+    right = checkpoint_hash(tmp_path / "vae.ckpt")
     folder = write_latents(tmp_path / "l", [make_latents(0)], vae_sha256=right)
     LatentDataModule(str(folder), vae=str(tmp_path / "vae.ckpt")).setup("fit")
     with pytest.raises(ValueError, match=r"other.ckpt .*is not the autoencoder of these latents"):

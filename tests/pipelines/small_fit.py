@@ -59,11 +59,11 @@ def to_csv(folder: str | Path) -> list[str]:
 
 
 def logged(folder: str | Path) -> dict[str, list[float]]:
-    """Each training metric, step by step."""
+    """Each training metric, step by step; NaN where a step had none."""
     (path,) = Path(folder).rglob("metrics.csv")
     rows = [row for row in csv.DictReader(path.open()) if row["train/loss"]]
     names = [name for name in rows[0] if name.startswith("train/") and name != "train/clips_per_s"]
-    return {name: [float(row[name]) for row in rows] for name in names}
+    return {name: [float(row[name] or "nan") for row in rows] for name in names}
 
 
 def spoil_a_step(module: type) -> None:

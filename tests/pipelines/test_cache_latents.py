@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from datamodules.clips import ClipDataModule
-from datamodules.latent_files import file_hash
+from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
@@ -22,7 +22,7 @@ def test_cached_latents_are_what_the_autoencoder_makes(tmp_path, vae_checkpoint)
     data = LatentDataModule(str(out), vae=str(vae_checkpoint), batch_size=1, num_points=0)
     data.setup("fit")
     info = data.info()
-    assert (info.num_frames, info.image_size, info.vae_sha256) == (5, (32, 48), file_hash(vae_checkpoint))
+    assert (info.num_frames, info.image_size, info.vae_sha256) == (5, (32, 48), checkpoint_hash(vae_checkpoint))
     vae, clip = load_vae(vae_checkpoint), load_clip_vision("tiny")
     pixels = next(iter(ClipDataModule(shards, 5, (32, 48), batch_size=1).val_dataloader()))
     cached = next(iter(data.val_dataloader()))

@@ -1,4 +1,5 @@
-"""DDP, ZeRO-1 and ZeRO-2 on two CPU ranks, and one process alone, are the same fit: real fits of the whole command."""
+"""DDP, ZeRO-1 and ZeRO-2 on two CPU ranks, and one process alone, are the same fit of the VAE: real fits of the whole
+command. (``test_strategies_dit`` has the ISA-DiT's.)"""
 
 import os
 import socket
@@ -35,7 +36,7 @@ FITS = (
 """What the two ranks fit, in this order: once spoiled, they stay so."""
 
 
-def run_ranks(shards: Path, folder: Path) -> None:
+def run_ranks(kind: str, data: Path, folder: Path, fits: tuple[str, ...]) -> None:
     """Both ranks, as a cluster starts them; an error of either is shown."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -44,7 +45,7 @@ def run_ranks(shards: Path, folder: Path) -> None:
     paths = {"PYTHONPATH": str(ROOT)}
     ranks = [
         subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "pipelines" / "small_fit.py", shards, *FITS],
+            [sys.executable, ROOT / "tests" / "pipelines" / "small_fit.py", kind, data, *fits],
             env={**os.environ, **shared, **paths, "NODE_RANK": "0", "LOCAL_RANK": str(rank)},
             cwd=folder,
             stdout=(folder / f"rank_{rank}.txt").open("w"),
@@ -69,7 +70,7 @@ def shards(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fits(shards):
-    run_ranks(shards, shards.parent)
+    run_ranks("vae", shards, shards.parent, FITS)
     return shards.parent
 
 
@@ -176,14 +177,14 @@ def test_resuming_under_another_kind_of_strategy_says_what_to_do(shards, fits, c
     with pytest.raises(SystemExit, match="2"):
         fit_vae.main(arguments(shards, "other", *to_csv("other"), f"--ckpt_path={folder}"))
     shown = capsys.readouterr().err.splitlines()[-1]
-    assert "folder of a ZeRO fit: resume it with --trainer.strategy zero_1 or zero_2" in shown
+    assert "folder of a ZeRO fit: resume it with --trainer.strategy zero_1, zero_2 or zero_3" in shown
     with pytest.raises(ValueError, match=r"file of a fit without ZeRO.*--model.init_from"):
         ZeRO(stage=2).load_checkpoint(fits / "ddp" / "last.ckpt")
 
 
-def test_zero_3_is_refused():
-    with pytest.raises(ValueError, match="stage is 1 or 2, not 3"):
-        ZeRO(stage=3)
+def test_there_is_no_fourth_stage():
+    with pytest.raises(ValueError, match="stage is 1, 2 or 3, not 4"):
+        ZeRO(stage=4)
 
 
 def test_a_folder_takes_its_name_whole(tmp_path):
