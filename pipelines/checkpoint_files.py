@@ -42,7 +42,8 @@ class WholeFiles(TorchCheckpointIO):
         if find_folder(Path(path)).is_dir():
             raise ValueError(
                 f"{path} is the folder of a ZeRO fit: resume it with --trainer.strategy zero_1, zero_2 or zero_3, "
-                f"whichever it had, and as many devices, or start a new fit from its weights with --model.init_from {path}"
+                f"whichever it had, and as many devices, or start a new fit from its weights with "
+                f"--model.init_from {path}"
             )
         return super().load_checkpoint(path, *args, **kwargs)
 
