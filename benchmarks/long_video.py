@@ -33,9 +33,9 @@ from benchmarks.cells import Result, fingerprint, run_cells
 from benchmarks.long_video_picture import Shown, draw
 from benchmarks.long_video_report import AUTOENCODER, BESIDE, BLENDED, TRUE, WHOLE, print_tables, summarise
 from benchmarks.seams import (
-    entries,
     frame_ratio,
     frame_steps,
+    joins,
     latent_ratio,
     latent_steps,
     one_after_another,
@@ -98,14 +98,14 @@ def made(given: Settings, clip: Sample) -> dict[str, Tensor]:
     told = conditions(
         animator, [take_frames(clip, np.zeros(1, np.int64))], clip.bodies, clip.cameras, clip.background, "open"
     )
-    latents, windows = num_latents(clip.num_frames), windows_of(given)
+    windows = windows_of(given)
 
     def sampled(told: Conditions, seed: int, windows: Windows | None) -> Float[Tensor, "1 c f h w"]:
         return animator.generate(told, given.steps, given.guidance, "euler", seed, windows)
 
     alone = [
         sampled(by_itself(told, start, windows.length), given.seed + index, None)
-        for index, start in enumerate(side_by_side_starts(windows.length, latents))
+        for index, start in enumerate(beside_starts(given, clip.num_frames))
     ]
     return {
         AUTOENCODER: animator.encode(clip.video),
@@ -121,6 +121,11 @@ def by_itself(told: Conditions, start: int, length: int) -> Conditions:
     latents = told.background_latents[:, :, start : start + length]
     frames = range(TEMPORAL_FACTOR * start, TEMPORAL_FACTOR * (start + latents.shape[2] - 1) + 1)
     return replace(told, background_latents=latents, body=take_body_frames(told.body, list(frames)))
+
+
+def beside_starts(given: Settings, frames: int) -> list[int]:
+    """First latents of windows side by side."""
+    return side_by_side_starts(windows_of(given).length, num_latents(frames))
 
 
 def windows_of(given: Settings) -> Windows:
@@ -141,8 +146,8 @@ def measure(given: Settings, index: int, lengths: list[int]) -> Result:
     found: Result = {"camera": whole.meta["camera"]}
     for frames in lengths:
         clip = take_frames(whole, np.arange(frames))
-        joins = {BLENDED: entries(windows, num_latents(frames))}
-        joins[BESIDE] = [start + 1 for start in side_by_side_starts(windows.length, num_latents(frames))[1:]]
+        starts = {BLENDED: windows.starts(num_latents(frames)), BESIDE: beside_starts(given, frames)}
+        seams = {name: joins(of_name, windows.length) for name, of_name in starts.items()}
         videos, steps_in_latents = {TRUE: clip.video}, {}
         for name, latents in made(given, clip).items():
             videos[name] = np.stack(list(animator_of(given).frames(latents)))
@@ -150,9 +155,9 @@ def measure(given: Settings, index: int, lengths: list[int]) -> Result:
         found[str(frames)] = {}
         for name, video in videos.items():
             steps = frame_steps(video)
-            row = {"steps": steps.tolist()} | {f"at {kind}": frame_ratio(steps, at) for kind, at in joins.items()}
+            row = {"steps": steps.tolist()} | {f"at {kind}": frame_ratio(steps, at) for kind, at in seams.items()}
             if name != TRUE:
-                row["in latents"] = latent_ratio(steps_in_latents[name], joins[BESIDE])
+                row["in latents"] = latent_ratio(steps_in_latents[name], seams[BESIDE])
                 long = TEMPORAL_FACTOR * (windows.length - 1)
                 row["psnr"] = psnr_by_window(video, clip.video, long).tolist()
                 row["psnr person"] = psnr_by_window(video, clip.video, long, clip.masks.any(axis=0)).tolist()
@@ -198,8 +203,7 @@ def shown(given: Settings, index: int, frames: int, longest: int) -> Shown:
     videos = {TRUE: clip.video}
     for name, latents in made(given, clip).items():
         videos[name] = np.stack(list(animator.frames(latents)))
-    length, latents_in_all = windows_of(given).length, num_latents(frames)
-    return Shown(videos, [start + 1 for start in side_by_side_starts(length, latents_in_all)[1:]])
+    return Shown(videos, joins(beside_starts(given, frames), windows_of(given).length))
 
 
 def main() -> None:
@@ -214,7 +218,7 @@ def main() -> None:
     add("--vae", default="outputs/demo/vae/last.ckpt", help="of the autoencoder (%(default)s)")
     add("--clips", type=int, default=8, help="synthetic clips (%(default)s)")
     add("--frames", type=int, nargs="+", default=[33, 65, 129], help="lengths, each 1 + 4k (%(default)s)")
-    add("--memory", type=int, nargs="*", default=[33, 129, 257], help="lengths whose memory counts (%(default)s)")
+    add("--memory", type=int, nargs="*", default=[33, 129, 513], help="lengths whose memory counts (%(default)s)")
     add("--window", type=int, help="frames of a window (those of the clips that the network was fitted on)")
     add("--overlap", type=int, help="frames that windows share (a third)")
     add("--steps", type=int, default=4, help="of the sampler (%(default)s)")

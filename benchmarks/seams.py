@@ -17,16 +17,17 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from models.isa_dit.windows import Windows
 from models.timeline import TEMPORAL_FACTOR, num_frames
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 Steps = Float[np.ndarray, " s"]
 
 
-def entries(windows: Windows, latents: int) -> list[int]:
-    """The latent from which on each window but the first counts: its second, for it takes the first for one frame."""
-    return [start + 1 for start in windows.starts(latents)[1:]]
+def joins(starts: Sequence[int], length: int) -> list[int]:
+    """The latents from which on another window counts, or one no longer does. The first latent of a window never does,
+    except in the first window."""
+    begin = {start + 1 for start in starts[1:]}
+    return sorted(begin | {start + length for start in starts[:-1]})
 
 
 def side_by_side_starts(length: int, latents: int) -> list[int]:

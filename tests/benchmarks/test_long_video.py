@@ -7,10 +7,10 @@ import torch
 from benchmarks.long_video_picture import Shown, worst_seams
 from benchmarks.long_video_report import AUTOENCODER, BLENDED, ROWS, WHOLE, summarise
 from benchmarks.seams import (
-    entries,
     frame_ratio,
     frame_steps,
     into_latents,
+    joins,
     latent_ratio,
     latent_steps,
     one_after_another,
@@ -38,12 +38,14 @@ def stepping(at_seams: int, into_others: int, within: int) -> np.ndarray:
     return climbing(steps)
 
 
-def test_windows_come_in_one_latent_after_they_begin():
-    assert entries(Windows(3, 2), 6) == [2, 3, 4]
-    assert entries(Windows(9, 2), 6) == []
+def test_windows_join_where_one_begins_or_ends_to_count():
+    assert joins(Windows(3, 2).starts(6), 3) == [2, 3, 4, 5]
+    assert joins(Windows(5, 2).starts(11), 5) == [4, 5, 7, 8]
+    assert joins(Windows(9, 2).starts(6), 9) == []
     assert side_by_side_starts(3, LATENTS) == [0, 2, 4, 6]
     assert side_by_side_starts(4, 6) == [0, 3]
     assert side_by_side_starts(3, 1) == [0]
+    assert joins(side_by_side_starts(3, LATENTS), 3) == SEAMS
 
 
 def test_windows_side_by_side_are_all_latents_in_order():
