@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -21,13 +22,18 @@ from models.isa_dit.clip import load_clip_vision
 from models.isa_dit.module import network_in, read_dit
 from models.isa_dit.sampling import sample
 from models.isa_dit.windows import Windows
-from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, num_latents
+from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, num_frames, num_latents
 from models.vae.module import load_vae
 from pipelines.device import choose_device
 from preprocessing.sample import Bodies, Cameras, Sample
 from preprocessing.synthetic.render.bodies import render_maps
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
+Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
+"""A ``FrameArray``, or frames as they come."""
+
+ENCODED_AT_ONCE = 8
+"""Latents."""
 
 DECODED_AT_ONCE = 8
 """Latents."""
@@ -99,13 +105,28 @@ class Animator:
         return Windows(length, max(2, length // 3) if overlap is None else -(-overlap // TEMPORAL_FACTOR))
 
     @torch.inference_mode()
-    def encode(self, frames: FrameArray) -> Float[Tensor, "1 c f h w"]:
-        """Normalised latents of a clip or, as a clip of one frame, a picture."""
+    def encode(self, frames: Frames) -> Float[Tensor, "1 c f h w"]:
+        """Normalised latents of a clip or, as a clip of one frame, a picture. A few frames are asked for at a time:
+        beside the latents, memory does not grow with their number.
+
+        Raises:
+            ValueError: if there are not 1 + 4k frames, or their sides are no multiples of 8.
+        """
+        parts = (to_pixels(np.stack(part)).to(self.device) for part in _in_parts(iter(frames)))
         with self._precision():
-            return self.info.normalise(self.vae.encode(to_pixels(frames).to(self.device)).mean).cpu()
+            means = [posterior.mean.cpu() for posterior in self.vae.encode_stream(parts)]
+        return self.info.normalise(torch.cat(means, dim=2))
 
     def _precision(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
+
+
+def _in_parts(frames: Iterator[UInt8[np.ndarray, "H W 3"]]) -> Iterator[list[np.ndarray]]:
+    """The frames of ``ENCODED_AT_ONCE`` latents after those of the first as many."""
+    wanted = num_frames(ENCODED_AT_ONCE)
+    while part := list(islice(frames, wanted)):
+        yield part
+        wanted = TEMPORAL_FACTOR * ENCODED_AT_ONCE
 
 
 def in_shape_of(references: list[Sample], moving: Bodies) -> Bodies:
@@ -125,7 +146,7 @@ def in_shape_of(references: list[Sample], moving: Bodies) -> Bodies:
 
 
 def conditions(
-    animator: Animator, references: list[Sample], bodies: Bodies, cameras: Cameras, background: FrameArray | None,
+    animator: Animator, references: list[Sample], bodies: Bodies, cameras: Cameras, background: Frames | None,
     body: str,
 ) -> Conditions:  # fmt: skip
     """What the network is told about one clip: the people of ``references`` (of one frame each) doing the motion

@@ -6,7 +6,9 @@ commits, as long as one clip begins with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,20 @@ from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
 from preprocessing.stages.mask_people import MaskConfig, mask_person
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.scene.cameras import Shot, place
-from preprocessing.video import probe, read_frames
+from preprocessing.video import iter_frames
 
 BODY_SHARE = 0.75
 """Of the picture's height that the body (of a bust, the head) fills when a motion comes without a camera."""
 
 ORBIT_DEGREES = 60.0
 """How far the ``orbit`` camera travels around the people over the clip."""
+
+
+FRAMED_VERTICES = 1000
+"""Of a body: enough to tell how far away a camera must stand to see all of it."""
+
+POSED_AT_ONCE = 16
+"""Frames."""
 
 
 @dataclass
@@ -45,8 +54,8 @@ class Motion:
     fps: float
 
 
-def read_clip(name: str, size: tuple[int, int]) -> Sample:
-    """The clip ``FOLDER#KEY``, scaled and cropped to ``size`` (H, W).
+def read_clip(name: str, size: tuple[int, int], frames: int | None = None) -> Sample:
+    """The clip ``FOLDER#KEY``, or its first so many ``frames``, scaled and cropped to ``size`` (H, W).
 
     Raises:
         ValueError: if there is no such folder or clip, or several begin with the key.
@@ -58,7 +67,7 @@ def read_clip(name: str, size: tuple[int, int]) -> Sample:
         raise ValueError(f"{name}: {what}; the keys are in {Path(folder) / 'manifest.parquet'} and its preview.html")
     shards = Shards(folder, found[0].split)
     (index,) = [i for i, row in enumerate(shards.rows) if row.key == found[0].key]
-    return fit(decode(*shards.read(index)), size)
+    return fit(decode(*shards.read(index), num_frames=frames), size)
 
 
 def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
@@ -71,7 +80,7 @@ def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
         ValueError: if it cannot be read, or nobody is found in it.
     """
     if "#" in name:
-        return take_frames(read_clip(name, size), np.zeros(1, np.int64))
+        return read_clip(name, size, frames=1)
     picture = read_picture(name)[None]
     landmarks = MediaPipePose().annotate(picture, fps=1.0)
     if not landmarks.found.any():
@@ -173,10 +182,13 @@ def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str
 
 
 def _in_front(bodies: Bodies, size: tuple[int, int], body: str) -> Cameras:
-    model = load_body(body)
-    shown = model.vertex_part.numpy() > (0 if isinstance(model, HeadModel) else -1)  # a head fills it, not its bust
-    vertices = np.concatenate(posed_vertices(model, bodies)[:, :, shown], axis=1)
-    frames = len(vertices)
+    model, frames = load_body(body), bodies.pose.shape[1]
+    shown = np.flatnonzero(model.vertex_part > (0 if isinstance(model, HeadModel) else -1))  # not the bust of a head
+    some = shown[:: max(1, len(shown) // FRAMED_VERTICES)]
+    pieces = (bodies.take(slice(start, start + POSED_AT_ONCE)) for start in range(0, frames, POSED_AT_ONCE))
+    vertices = np.concatenate(
+        [np.concatenate(posed_vertices(model, piece)[:, :, some], axis=1) for piece in pieces]
+    )  # all vertices of all frames would be a megabyte a frame
     middle = (vertices.min(axis=(0, 1)) + vertices.max(axis=(0, 1))) / 2
     still = np.zeros(frames)
     shot = Shot("static", np.tile(middle, (frames, 1)), still, still, still + 1, True, 2.0 * size[0])
@@ -201,27 +213,32 @@ def _orbit(own: Cameras, bodies: Bodies) -> Cameras:
     return Cameras(own.intrinsics[:1].repeat(frames, 0), np.stack(moved).astype(np.float32))
 
 
-def read_background(name: str, frames: int, size: tuple[int, int]) -> UInt8[np.ndarray, "F H W 3"]:
-    """The clean background of ``FOLDER#KEY``, or a video or picture, for each frame.
+def read_background(name: str, frames: int, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The clean background of ``FOLDER#KEY``, or a video or picture, for each frame; read as they are asked for.
 
     A picture is held. Videos are scaled to cover ``size`` (H, W) and cropped; their frame rate is left as it is.
 
     Raises:
         ValueError: if it cannot be read, is too short, or the clip was stored without one.
     """
+    found = 0
+    for picture in islice(_background(name, size), frames):
+        yield picture
+        found += 1
+    if found < frames:
+        raise ValueError(f"background {name}: {found} frames for a motion of {frames}: give a longer one")
+
+
+def _background(name: str, size: tuple[int, int]) -> Iterable[UInt8[np.ndarray, "H W 3"]]:
     if "#" in name:
         sample = read_clip(name, size)
         if sample.background is None:
             raise ValueError(f"{name}: this clip was stored without a clean background")
-        pictures = sample.background
-    elif name.lower().endswith((".png", ".jpg", ".jpeg", ".webp")):
-        pictures = _cover(read_picture(name)[None].repeat(frames, 0), size)
-    else:
-        pictures = _cover(read_frames(name, 0, min(frames, probe(name).num_frames)), size)
-    if len(pictures) < frames:
-        raise ValueError(f"background {name}: {len(pictures)} frames for a motion of {frames}: give a longer one")
-    return pictures[:frames]
+        return sample.background
+    if name.lower().endswith((".png", ".jpg", ".jpeg", ".webp")):
+        return repeat(_cover(read_picture(name), size))
+    return (_cover(picture, size) for picture in iter_frames(name))
 
 
-def _cover(pictures: UInt8[np.ndarray, "F H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
-    return np.stack([np.asarray(ImageOps.fit(Image.fromarray(picture), size[::-1])) for picture in pictures])
+def _cover(picture: UInt8[np.ndarray, "H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    return np.array(ImageOps.fit(Image.fromarray(picture), size[::-1]))

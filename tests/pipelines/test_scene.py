@@ -11,6 +11,7 @@ from models.geometry import project
 from pipelines import scene
 from pipelines.scene import Motion
 from preprocessing.sample import Bodies
+from preprocessing.video import write_video
 from tests.shard_factory import make_sample, small_shards
 
 SIZE = (48, 64)
@@ -143,13 +144,26 @@ def test_unknown_cameras_are_refused():
 
 def test_backgrounds_come_from_clips_and_pictures(shards, tmp_path):
     clip = make_sample(2)
-    np.testing.assert_allclose(
-        scene.read_background(f"{shards}#{clip.key}", 5, SIZE).astype(float), clip.background[:5], atol=12
-    )
+    found = np.stack(list(scene.read_background(f"{shards}#{clip.key}", 5, SIZE)))
+    np.testing.assert_allclose(found.astype(float), clip.background[:5], atol=12)
     Image.fromarray(np.full((96, 128, 3), 77, np.uint8)).save(tmp_path / "b.png")
-    assert (scene.read_background(str(tmp_path / "b.png"), 3, SIZE) == 77).all()
+    held = list(scene.read_background(str(tmp_path / "b.png"), 3, SIZE))
+    assert [picture.shape for picture in held] == 3 * [(*SIZE, 3)]
+    assert all((picture == 77).all() for picture in held)
     with pytest.raises(ValueError, match="9 frames for a motion of 13"):
-        scene.read_background(f"{shards}#{clip.key}", 13, SIZE)
+        list(scene.read_background(f"{shards}#{clip.key}", 13, SIZE))
+
+
+def test_a_background_video_is_read_as_it_is_needed(tmp_path):
+    levels = 20 * np.arange(1, 8, dtype=np.uint8)
+    write_video(tmp_path / "b.mp4", np.tile(levels[:, None, None, None], (1, 96, 64, 3)), fps=8.0)
+    frames = scene.read_background(str(tmp_path / "b.mp4"), 5, SIZE)
+    first = next(frames)
+    assert first.shape == (*SIZE, 3)
+    found = [first, *frames]
+    np.testing.assert_allclose([frame.mean() for frame in found], levels[:5], atol=2)
+    with pytest.raises(ValueError, match="7 frames for a motion of 9"):
+        list(scene.read_background(str(tmp_path / "b.mp4"), 9, SIZE))
 
 
 def test_a_picture_that_is_none_is_refused(tmp_path):

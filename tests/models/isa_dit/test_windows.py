@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.isa_dit.sampling import sample
-from models.isa_dit.windows import Windows, blended, window_of
+from models.isa_dit.windows import Windows, blended, latents_of, window_of
 from models.timeline import num_frames
 
 
@@ -52,12 +52,32 @@ def test_a_clip_that_fits_into_one_window_is_sampled_as_without(tiny, make_condi
     assert torch.equal(plain, sample(tiny, given, steps=3, windows=Windows(9, 4)))
 
 
-def test_a_window_is_told_what_a_clip_of_its_frames_is(make_conditions):
+def test_a_window_is_told_of_the_first_frame_and_then_of_its_own(make_conditions):
     given = longer(make_conditions(2), 9)
     window = window_of(given, 3, 4)
-    assert window.background_latents.shape[2] == 4
+    frames = [0, *range(13, 25)]
+    assert latents_of(3, 4).tolist() == [0, 4, 5, 6]
+    torch.testing.assert_close(window.background_latents, given.background_latents[:, :, [0, 4, 5, 6]])
+    torch.testing.assert_close(window.body.points, given.body.points[:, :, frames])
+    torch.testing.assert_close(window.body.world_to_camera, given.body.world_to_camera[:, frames])
     assert window.body.points.shape[2] == num_frames(4)
-    torch.testing.assert_close(window.body.points, given.body.points[:, :, 12:25])
+    first = window_of(given, 0, 4)
+    torch.testing.assert_close(first.body.points, given.body.points[:, :, :13])
+
+
+def test_windows_see_the_first_latent_of_the_clip_in_the_place_of_their_own():
+    seen = {}
+
+    def flow_of(start):
+        def v(x_t, t):
+            seen[start] = x_t[0, 0, :, 0, 0].tolist()
+            return x_t
+
+        return v
+
+    x = torch.arange(6.0)[None, None, :, None, None]
+    blended(flow_of, Windows(3, 2), 6)(x, torch.ones(1))
+    assert seen == {0: [0, 1, 2], 1: [0, 2, 3], 2: [0, 3, 4], 3: [0, 4, 5]}
 
 
 def test_a_long_clip_is_sampled_by_windows(tiny, make_conditions):
