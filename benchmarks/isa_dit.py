@@ -10,7 +10,8 @@ the parts that ours are made of, and diffusers' own ``WanTransformerBlock`` (whi
 
 CPU-seconds of a forward pass, summed over threads; the least of ``--repeats`` turns counts. The rate is that of
 multiply-accumulates counted (``torch.utils.flop_counter``), as a share of what a plain matrix product of the same width
-reaches in the same run. Random weights, float32.
+reaches in the same run. Random weights, float32. All of them run as our programs do, freed memory kept
+(``pipelines/memory.py``); ``--fresh-memory`` shows what that is worth.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.layers import TransformerBlock
 from models.isa_dit.tokens import ConditionTokens
 from models.timeline import SPATIAL_FACTOR, num_latents
+from pipelines.memory import keep_freed_memory
 
 PATCH, CLIP_TOKENS, CLIP_WIDTH, ENCODING = 2, 257, 1280, 96
 BLOCKS = 3
@@ -190,9 +192,12 @@ def main() -> None:
     parser.add_argument("--wan", action=argparse.BooleanOptionalAction, default=True, help="diffusers' blocks, too")
     parser.add_argument("--repeats", type=int, default=2, help="turns; the least counts (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of torch (%(default)s)")
+    parser.add_argument("--fresh-memory", action="store_true", help="the allocator's default, not that of our programs")
     parser.add_argument("--out", type=Path, help="JSON file to keep the figures in")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if not given.fresh_memory:
+        keep_freed_memory()
     rows = measure(given)
     report(rows)
     if given.out:

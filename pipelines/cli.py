@@ -30,6 +30,7 @@ from pipelines.callbacks.guard import FitDiverged, Guard
 from pipelines.callbacks.sample_clips import SampleClips
 from pipelines.callbacks.throughput import Throughput
 from pipelines.checkpoint_files import WholeFiles, require_checkpoint
+from pipelines.memory import keep_freed_memory
 from pipelines.tracking import RememberRun, RunLogger
 
 warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # a fit may be a step of another program
@@ -74,6 +75,7 @@ class FitCLI(LightningCLI):
         description: str | None = None,
         args: list[str] | None = None,
     ) -> None:
+        keep_freed_memory()
         self.experiment, self.samples, self.watched = experiment, samples, watched
         with mistakes_end_the_program():
             super().__init__(
@@ -164,6 +166,7 @@ def run(programs: Callable[..., Any] | dict[str, Any], args: list[str] | None = 
 
     A user's mistake (``ValueError``) ends the program with one line and status 2.
     """
+    keep_freed_memory()
     options: dict[str, Any] = {"as_positional": False, "parser_mode": "omegaconf", "allow_abbrev": False}
     if isinstance(programs, dict):  # a single function is introduced by its own docstring
         module = inspect.getmodule(next(iter(programs.values())))
