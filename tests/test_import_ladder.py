@@ -11,7 +11,14 @@ SHARED_MODELS = ("models.geometry", "models.timeline", "models.body")
 ALLOWED = {
     "models": ("models",),
     "preprocessing": ("preprocessing", *SHARED_MODELS),
-    "datamodules": ("datamodules", "preprocessing.sample", "preprocessing.video", "models.batch", *SHARED_MODELS),
+    "datamodules": (
+        "datamodules",
+        "preprocessing.sample",
+        "preprocessing.video",
+        "models.batch",
+        "models.checkpoint",  # latents name their autoencoder by its checkpoint
+        *SHARED_MODELS,
+    ),
     "pipelines": PACKAGES,
 }
 """Package → prefixes of our own modules that it may import."""
