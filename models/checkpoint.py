@@ -5,26 +5,21 @@ No pickle is run.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from models.weight_files import EXPORTED, load_tensors, read_exported
+from models.zero_checkpoint import gather_zero_3
 
 ZERO_WEIGHTS = "checkpoint/mp_rank_00_model_states.pt"
 """Inside the folder of a ZeRO-1 or ZeRO-2 fit: all weights, and what else a checkpoint holds beside the optimizer."""
 
 ZERO_3_WEIGHTS = "checkpoint/zero_pp_rank_0_mp_rank_00_model_states.pt"
 """Inside that of a ZeRO-3 fit: the slices of rank 0."""
-
-EXPORTED = ".safetensors"
-METADATA = "isa4d"
-"""Key of an exported file's metadata: JSON of what a checkpoint tells beside its weights."""
 
 ConfigT = TypeVar("ConfigT")
 
@@ -45,8 +40,6 @@ def read_checkpoint(path: str | Path, program: str, device: torch.device | str =
         content = load_tensors(path / ZERO_WEIGHTS, device)
         return {**content, "state_dict": content["module"]}
     if (path / ZERO_3_WEIGHTS).is_file():
-        from models.zero_checkpoint import gather_zero_3  # which imports this module
-
         return gather_zero_3(path / "checkpoint")
     if path.is_dir():
         raise ValueError(f"{path} is a folder without {ZERO_WEIGHTS}: give a checkpoint file, or a ZeRO fit's folder")
@@ -57,60 +50,6 @@ def weights_file(checkpoint: str | Path) -> Path:
     """The file whose hash names a checkpoint: itself or, of a ZeRO folder, what rank 0 wrote of the network."""
     path = find_folder(Path(checkpoint))
     return next((path / name for name in (ZERO_WEIGHTS, ZERO_3_WEIGHTS) if (path / name).is_file()), path)
-
-
-def write_exported(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """One safetensors file, whole or not there.
-
-    Args:
-        weights: by the names that a checkpoint gives them.
-        metadata: what JSON can hold of the rest.
-    """
-    partial = beside(path, "partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: weight.contiguous() for name, weight in weights.items()}, partial, {METADATA: json.dumps(metadata)}
-    )
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def read_exported(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The inverse of ``write_exported``, weights under ``state_dict``.
-
-    Raises:
-        ValueError: if it is no such file, or was cut short.
-    """
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            metadata = json.loads((file.metadata() or {})[METADATA])
-            return {**metadata, "state_dict": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no file of `python -m pipelines.export`, or was cut short ({type(error).__name__}): export the "
-            f"checkpoint again"
-        ) from error
-
-
-def load_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The dictionary in a file of ``torch.save``.
-
-    Raises:
-        ValueError: if it is another kind of file, or was cut short.
-    """
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # whatever the bytes of a foreign file make the unpickler stumble over
-        raise ValueError(
-            f"{path} cannot be read: it is no file of torch.save, or was cut short ({type(error).__name__}); "
-            f"give another, or copy or download it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, where a checkpoint or weights were expected")
-    return content
 
 
 def beside(path: Path, kind: str) -> Path:
@@ -140,7 +79,8 @@ def config_of(kind: type[ConfigT], saved: dict[str, Any], where: str | Path) -> 
             f"{where} was fitted by another version of this code: its {kind.__name__} has {', '.join(unknown)}, which "
             f"this one lacks; use the version that wrote it, or fit again"
         )
-    return kind(**saved)
+    # an exported file keeps JSON, in which tuples are lists
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
 
 
 def part_of(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:

@@ -22,11 +22,11 @@ def follow(average: nn.Module, network: nn.Module, decay: float, steps: int | No
     if steps is not None:
         decay = min(decay, (1 + steps) / (10 + steps))
     for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-        part_of(mean).lerp_(part_of(weight).to(mean.dtype), 1 - decay)
+        held_here(mean).lerp_(held_here(weight).to(mean.dtype), 1 - decay)
     for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
         copied.copy_(buffer)
 
 
-def part_of(weight: nn.Parameter) -> torch.Tensor:
+def held_here(weight: nn.Parameter) -> torch.Tensor:
     """What this rank holds of a weight: under ZeRO-3 a slice, for weight and average the same one; otherwise all."""
     return getattr(weight, "ds_tensor", weight)

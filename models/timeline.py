@@ -8,7 +8,7 @@ Latent 0 holds frame 0 alone; latent ``j >= 1`` holds frames ``4(j-1)+1 … 4j``
 Eq. 9 as printed gives latent ``j`` the frames ``1+4(j-1) … 1+4j``, which is five of them and runs past the end.
 Everything grouped by latent (body tokens, cameras, the frame decoder) repeats frame 0 four times instead, so that
 every latent has four frames. Repeating *all* keys equally leaves softmax attention as it is, and where there is another
-key beside them (``blocks.InterspatialAttention``), every latent weighs it against equally many.
+key beside them (``isa.InterspatialAttention``), every latent weighs it against equally many.
 """
 
 from __future__ import annotations

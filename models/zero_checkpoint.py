@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.serialization import safe_globals
 
-from models.checkpoint import load_tensors
+from models.weight_files import load_tensors
 
 STATES = "zero_pp_rank_{rank}_mp_rank_00_model_states.pt"
 OPTIMIZER_STATES = "*zero_pp_rank_{rank}_mp_rank_00_optim_states.pt"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,17 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from models.checkpoint import beside, find_folder
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write under, beside ``path``; once all is on disk, the file takes the name ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = beside(path, "partial")
+    yield partial
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -29,13 +42,8 @@ class WholeFiles(TorchCheckpointIO):
         path = Path(path)
         if path.is_dir():
             raise ValueError(f"{path} is the folder of a ZeRO fit: remove it, or choose another checkpoint.dirpath")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(path, "partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raises ``ValueError`` for a folder, which only the strategy that wrote it can resume from."""

@@ -4,18 +4,23 @@
     python -m pipelines.export --checkpoint outputs/dit/last.ckpt --out dit.safetensors --dtype bf16
 
 A checkpoint holds the optimizer's state and two copies of the network, and that of a ZeRO fit is a folder of each
-rank's slices. What this writes is a sixth of that, anyone can read it, and every program takes it in the place of the
-checkpoint. It is another file than the checkpoint: latents cached with one are refused with the other.
+rank's slices. What this writes is a quarter of that, and every program takes it in the place of the checkpoint, but for
+``--ckpt_path``: a new fit can begin from it (``--model.init_from``), none can go on. It is another file than the
+checkpoint: latents cached with one are refused with the other.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors.torch import save_file
 
-from models.checkpoint import EXPORTED, part_of, read_checkpoint, write_exported
+from models.checkpoint import part_of, read_checkpoint
+from models.weight_files import EXPORTED, METADATA
+from pipelines.checkpoint_files import whole_file
 from pipelines.cli import run
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -45,8 +50,13 @@ def export(checkpoint: str, out: str, dtype: Literal["fp32", "bf16"] = "fp32") -
     if config is None:
         raise ValueError(f"{checkpoint} holds no network of this project: give a checkpoint of fit_dit or fit_vae")
     averaged = part_of(content, "averaged.") or part_of(content, KINDS[config])
-    weights = {f"averaged.{name}": weight.detach().to("cpu", DTYPES[dtype]) for name, weight in averaged.items()}
-    write_exported(path, weights, {key: content[key] for key in (config, *KEPT) if key in content})
+    weights = {f"averaged.{name}": weight.to(DTYPES[dtype]).contiguous() for name, weight in averaged.items()}
+    told = {key: content[key] for key in (config, *KEPT) if key in content}
+    with whole_file(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
+        save_file(weights, partial, {METADATA: json.dumps(told)})
+        partial.chmod(mode)  # safetensors leaves a file that its owner alone may read
     parameters = sum(weight.numel() for weight in weights.values())
     print(f"{path}: {parameters / 1e6:.1f} M parameters, {dtype}, {path.stat().st_size / 1e6:.1f} MB")
 

@@ -114,7 +114,9 @@ class ISADiTModule(L.LightningModule):
         if init_from:
             content = read_dit(init_from)
             require_meaning(content["isa_dit_config"], config, init_from)
-            fill(self, content["state_dict"], init_from)
+            averaged = part_of(content, "averaged.")
+            fill(self.network, part_of(content, "network.") or averaged, init_from)  # an exported file has one of them
+            fill(self.averaged, averaged, init_from)
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)

@@ -276,18 +276,18 @@ def start_from(module: VAEModule, checkpoint: str | Path) -> None:
             f"{checkpoint} was fitted with {', '.join(f'{name}={getattr(saved, name)}' for name in wrong)}, this fit "
             f"has {', '.join(f'{name}={getattr(ours, name)}' for name in wrong)}: set model.vae to what it was"
         )
-    fill(module.vae, part_of(content, "vae."), checkpoint)
+    weights, average = part_of(content, "vae."), part_of(content, "averaged.")
+    fill(module.vae, weights or average, checkpoint)  # an exported file has one of them
     if module.averaged is not None:
-        average = part_of(content, "averaged.")
-        fill(module.averaged, average or part_of(content, "vae."), checkpoint)
+        fill(module.averaged, average or weights, checkpoint)
         module.starts_averaged = bool(average)
     optional: dict[str, nn.Module | None] = {"frame_decoder": module.frame_decoder}
     optional |= {f"discriminators.{name}": part for name, part in module.discriminators.items()}
     for name, part in optional.items():
         if part is None:
             continue
-        if weights := part_of(content, f"{name}."):
-            fill(part, weights, checkpoint)
+        if saved_part := part_of(content, f"{name}."):
+            fill(part, saved_part, checkpoint)
         else:
             log.info("%s has no %s: it starts anew", checkpoint, name)
 

@@ -9,6 +9,8 @@ import torch
 
 from models.checkpoint import part_of, read_checkpoint
 from models.isa_dit.module import ISADiTModule, load_dit
+from models.vae.losses import LossWeights
+from models.vae.module import VAEModule, load_vae
 from pipelines import fit_vae
 from pipelines.animator import Animator
 from pipelines.cache_latents import cache_latents
@@ -18,6 +20,8 @@ from tests.pipelines.test_strategies import run_ranks
 from tests.shard_factory import small_shards
 
 FITS = ("ddp", "zero_2", "zero_3", "zero_3-resumed", "zero_3-bf16", "ddp-bf16", "zero_3-nan")
+
+UNSCORED = LossWeights(perceptual=0.0, reg=0.0, gan_3d=0.0, gan_2d=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,24 @@ def test_a_network_whose_weights_are_used_anywhere_is_not_cut_up(tmp_path, capsy
     with pytest.raises(SystemExit, match="2"):
         fit_vae.main(arguments(shards, "cut", *to_csv("cut"), "--trainer.strategy=zero_3", "--trainer.devices=1"))
     assert "VAEModule uses weights outside of the modules" in capsys.readouterr().err
+
+
+def test_a_fit_begins_from_an_exported_file_that_others_may_read(make_dit, vae_checkpoint, tmp_path):
+    (tmp_path / "usual").touch()
+    for checkpoint, load in ((make_dit(), load_dit), (vae_checkpoint, load_vae)):
+        out = tmp_path / "exported.safetensors"
+        export(str(checkpoint), str(out))
+        assert out.stat().st_mode == (tmp_path / "usual").stat().st_mode
+        network = load(out)
+        torch.testing.assert_close(network.state_dict(), load(checkpoint).state_dict(), rtol=0, atol=0)
+        if load is load_dit:
+            module = ISADiTModule(network.config, init_from=str(out))
+            begun = module.network, module.averaged
+        else:
+            module = VAEModule(network.config, UNSCORED, ema_decay=0.9, init_from=str(out))
+            begun = module.vae, module.averaged
+        for weights in begun:
+            torch.testing.assert_close(weights.state_dict(), network.state_dict(), rtol=0, atol=0)
 
 
 def test_what_cannot_be_exported_says_why(make_dit, tmp_path):
