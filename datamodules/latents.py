@@ -13,11 +13,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
+from datamodules.references import choose_references
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate, sample_at
 from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
 from preprocessing.sample import BodyMaps
+
+DATA_MODULES = ("LatentDataModule", "PixelDataModule")
+"""Under whose names a checkpoint may say what latents it was fitted on."""
 
 MapKind = Literal["normals", "parts"]
 """Which pictures of the bodies a 2D ControlNet reads."""
@@ -39,12 +43,7 @@ def map_kind(control: str) -> MapKind | None:
 
 
 class LatentDataset(Dataset):
-    """Cached clips as batches of one.
-
-    Reference pictures, and who is looked up in which, are drawn at random among a clip's candidates in training.
-    Otherwise the pictures are spread over the candidates, frame 0 first, and person ``i`` is looked up in picture ``i``
-    (beginning again where there are fewer).
-    """
+    """Cached clips as batches of one; reference pictures as ``choose_references`` takes them from the cached ones."""
 
     def __init__(
         self,
@@ -68,16 +67,9 @@ class LatentDataset(Dataset):
     def __getitem__(self, index: int) -> LatentBatch:
         row = sample_at(self.seed, index, len(self)) if self.training else index
         sample, body = self._load(row)
-        candidates, people = len(sample.reference_frames), np.arange(body.points.shape[1])
-        if self.training:
-            generator = np.random.default_rng((self.seed, index))
-            pictures = generator.integers(candidates, size=self.references)
-            look_in = generator.integers(self.references, size=len(people))
-        else:
-            pictures = np.arange(self.references) * candidates // self.references
-            look_in = people % self.references
-        shown = torch.from_numpy(look_in[:, None] == np.arange(self.references))
-        return self._to_batch(sample, body, pictures, shown)
+        candidates, people = len(sample.reference_frames), body.points.shape[1]
+        drawn_by = (self.seed, index) if self.training else None
+        return self._to_batch(sample, body, *choose_references(candidates, self.references, people, drawn_by))
 
     def _load(self, row: int) -> tuple[LatentSample, BodyBatch]:
         if self._cache is not None and row in self._cache:
@@ -126,8 +118,12 @@ def map_channels(maps: BodyMaps, kind: MapKind) -> Float[Tensor, "1 4 F H W"]:
 
 
 def collate_people(batches: list[LatentBatch]) -> LatentBatch:
-    """``collate``, less the people that are padding in all clips of the batch: their points cost as much as others'."""
-    batch = collate(batches)
+    """``collate``, then ``without_padding``."""
+    return without_padding(collate(batches))
+
+
+def without_padding(batch: LatentBatch) -> LatentBatch:
+    """Less the people that are padding in all clips of the batch: their points cost as much as others'."""
     people = slice(max(1, int(batch.body.person_mask.sum(dim=1).max())))
     reference = batch.reference
     return replace(
@@ -229,12 +225,12 @@ class LatentDataModule(StreamDataModule):
 
 
 def fitted_on(checkpoint: dict[str, Any], where: str) -> tuple[LatentInfo, int]:
-    """What ``LatentDataModule`` left in a loaded checkpoint: what the latents were, and the points a person.
+    """What a data module left in a loaded checkpoint: what the latents were, and the points a person.
 
     Raises:
         ValueError: if the checkpoint names none; ``where`` is the file to blame.
     """
-    if LatentDataModule.__qualname__ not in checkpoint:
-        raise ValueError(f"{where} does not come from a fit on cached latents: give a checkpoint of fit_dit")
-    saved = checkpoint[LatentDataModule.__qualname__]
+    saved = next((checkpoint[name] for name in DATA_MODULES if name in checkpoint), None)
+    if saved is None:
+        raise ValueError(f"{where} does not say which latents it was fitted on: give a checkpoint of fit_dit")
     return LatentInfo.from_dict(saved["info"], where), saved["num_points"]

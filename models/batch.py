@@ -14,18 +14,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-AnyBatch = TypeVar("AnyBatch", bound="_Batch")
+AnyBatch = TypeVar("AnyBatch", bound="Batch")
 
 
 @dataclass
-class _Batch:
-    """Moves all its tensors together; Lightning calls ``to`` on whatever a loader yields."""
+class Batch:
+    """What all batches are: moves all its tensors together; Lightning calls ``to`` on whatever a loader yields."""
 
     def to(self: AnyBatch, device: torch.device | str, non_blocking: bool = False) -> AnyBatch:
         moved = {
             f.name: value.to(device, non_blocking=non_blocking)
             for f in fields(self)
-            if isinstance(value := getattr(self, f.name), (Tensor, _Batch))
+            if isinstance(value := getattr(self, f.name), (Tensor, Batch))
         }
         return replace(self, **moved)
 
@@ -33,13 +33,13 @@ class _Batch:
         moved = {
             f.name: value.pin_memory()
             for f in fields(self)
-            if isinstance(value := getattr(self, f.name), (Tensor, _Batch))
+            if isinstance(value := getattr(self, f.name), (Tensor, Batch))
         }
         return replace(self, **moved)
 
 
 @dataclass
-class BodyBatch(_Batch):
+class BodyBatch(Batch):
     """Surface points of the people of each clip, and the cameras that saw them."""
 
     points: Float[Tensor, "B P F N 3"]
@@ -57,7 +57,7 @@ class BodyBatch(_Batch):
 
 
 @dataclass
-class ClipBatch(_Batch):
+class ClipBatch(Batch):
     """Clips as pixels."""
 
     keys: list[str]
@@ -72,7 +72,7 @@ class ClipBatch(_Batch):
 
 
 @dataclass
-class ReferenceBatch(_Batch):
+class ReferenceBatch(Batch):
     """Pictures that say what people look like: one with everyone in it, one for each person, or several of them."""
 
     latents: Float[Tensor, "B R c h w"]
@@ -84,7 +84,7 @@ class ReferenceBatch(_Batch):
 
 
 @dataclass
-class Conditions(_Batch):
+class Conditions(Batch):
     """All that the ISA-DiT is told about the clip it generates.
 
     The ``keep_*`` flags drop a condition for one clip of the batch: at random in training, and all at once in the
@@ -101,7 +101,7 @@ class Conditions(_Batch):
 
 
 @dataclass
-class LatentBatch(_Batch):
+class LatentBatch(Batch):
     """Clips as cached latents with everything that conditions the ISA-DiT."""
 
     keys: list[str]

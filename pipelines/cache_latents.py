@@ -9,7 +9,6 @@ later on. The manifest is written last, so a folder that has one is complete.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,100 +16,42 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from datamodules.body_noise import BodyNoise, disturb
 from datamodules.clips import to_pixels
 from datamodules.latent_files import INFO, LatentInfo, LatentSample, checkpoint_hash, encode_latents
 from datamodules.shards import Shards
-from datamodules.transforms import fit
 from models.body import BodyModel, load_body
 from models.isa_dit.clip import load_clip_vision
 from models.timeline import check_num_frames
-from models.vae.autoencoder import VideoVAE
 from models.vae.module import load_vae
 from pipelines.cli import run
 from pipelines.device import choose_device
+from pipelines.encoder import Encoder, FittedClips, Statistics
 from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
 from preprocessing.synthetic.render.bodies import render_maps
 
 
-class Statistics:
-    """Mean of each latent channel, and standard deviation of all together, clip by clip, in double precision."""
-
-    def __init__(self) -> None:
-        self.count, self.sum, self.square = 0, 0.0, 0.0
-
-    def add(self, latents: Float[np.ndarray, "c f h w"]) -> None:
-        """Take in one clip."""
-        flat = rearrange(latents.astype(np.float64), "c f h w -> c (f h w)")
-        self.count += flat.shape[1]
-        self.sum, self.square = self.sum + flat.sum(1), self.square + (flat**2).sum(1)
-
-    def result(self) -> tuple[list[float], float]:
-        """Raises ``ValueError`` if there was no clip, or a channel is constant."""
-        if not self.count:
-            raise ValueError("no clip of split 'train': latents are normalised by its statistics")
-        mean = np.asarray(self.sum) / self.count
-        variance = np.maximum(np.asarray(self.square) / self.count - mean**2, 0)
-        if dead := np.flatnonzero(variance < 1e-12).tolist():
-            raise ValueError(f"latent channels {dead} are constant over the training clips: fit the autoencoder longer")
-        return mean.tolist(), float(np.sqrt(variance.mean()))
-
-
-class FittedClips(Dataset):
-    """The first ``num_frames`` frames of every clip of a split, scaled and cropped to ``size`` (H, W)."""
-
-    def __init__(self, shards: Shards, num_frames: int, size: tuple[int, int]) -> None:
-        shards.require_frames(num_frames)
-        self.shards, self.num_frames, self.size = shards, num_frames, size
-
-    def __len__(self) -> int:
-        return len(self.shards)
-
-    def __getitem__(self, index: int) -> Sample:
-        return fit(decode(*self.shards.read(index), num_frames=self.num_frames), self.size)
-
-
-class Encoder:
-    """Samples → latent samples. ``references`` frames spread over each clip become its reference pictures."""
-
-    def __init__(self, vae: VideoVAE, clip: nn.Module, references: int, autocast: bool, device: torch.device) -> None:
-        self.vae, self.clip = vae.to(device).eval(), clip.to(device).eval()
-        self.references, self.autocast, self.device = references, autocast, device
-
-    @torch.inference_mode()
-    def __call__(self, samples: list[Sample]) -> list[LatentSample]:
-        """One batch."""
-        latents = self._encode([sample.video for sample in samples])
-        cleared = {i: sample.background for i, sample in enumerate(samples) if sample.background is not None}
-        backgrounds = dict(zip(cleared, self._encode(list(cleared.values())), strict=True)) if cleared else {}
-        frames = np.unique(np.linspace(0, samples[0].num_frames - 1, self.references).round().astype(np.int64))
-        pictures = torch.cat([to_pixels(s.video[frames]) for s in samples]).to(self.device)
-        pictures = rearrange(pictures, "B C K H W -> (B K) C H W")
-        with self._precision():
-            tokens = self.clip(pictures).float().cpu().numpy()
-            stills = self.vae.encode(pictures[:, :, None]).mean[:, :, 0].float().cpu().numpy()
-        tokens = rearrange(tokens, "(B K) L D -> B K L D", K=len(frames))
-        stills = rearrange(stills, "(B K) c h w -> B K c h w", K=len(frames))
-        return [
-            LatentSample(s.key, latents[i], backgrounds.get(i), stills[i], tokens[i], frames, s.bodies, s.cameras)
-            for i, s in enumerate(samples)
-        ]
-
-    def _encode(self, clips: list[np.ndarray]) -> Float[np.ndarray, "B c f h w"]:
-        video = torch.cat([to_pixels(clip) for clip in clips]).to(self.device)
-        with self._precision():
-            return self.vae.encode(video).mean.float().cpu().numpy()
-
-    def _precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
+def encode(encoder: Encoder, samples: list[Sample], references: int) -> list[LatentSample]:
+    """One batch. ``references`` frames spread over each clip become its reference pictures."""
+    latents = encoder.video(torch.cat([to_pixels(sample.video) for sample in samples])).cpu().numpy()
+    cleared = {i: to_pixels(sample.background) for i, sample in enumerate(samples) if sample.background is not None}
+    backgrounds = {}
+    if cleared:
+        backgrounds = dict(zip(cleared, encoder.video(torch.cat(list(cleared.values()))).cpu().numpy(), strict=True))
+    frames = np.unique(np.linspace(0, samples[0].num_frames - 1, references).round().astype(np.int64))
+    pictures = torch.cat([to_pixels(sample.video[frames]) for sample in samples])
+    encoded = encoder.pictures(rearrange(pictures, "B C K H W -> B K C H W"))
+    stills, tokens = (of_pictures.cpu().numpy() for of_pictures in encoded)
+    return [
+        LatentSample(s.key, latents[i], backgrounds.get(i), stills[i], tokens[i], frames, s.bodies, s.cameras)
+        for i, s in enumerate(samples)
+    ]
 
 
 @dataclass
@@ -185,7 +126,7 @@ def cache_latents(
     height_width = size or _common("size", [(row.height, row.width) for row in rows.values()])
     check_num_frames(frames)
     where = choose_device(device)
-    encoder = Encoder(load_vae(vae), load_clip_vision(clip_model), references, precision == "bf16", where)
+    encoder = Encoder(load_vae(vae), load_clip_vision(clip_model), precision == "bf16", where)
     change = ChangeBodies(body_noise, seed, load_body(body) if maps else None, height_width)
 
     discard_unfinished(folder)
@@ -197,7 +138,7 @@ def cache_latents(
         for split in [name for name in SPLITS if any(row.split == name for row in rows.values())]:
             clips = FittedClips(Shards([str(f) for f in folders], split), frames, height_width)
             for samples in DataLoader(clips, batch_size, num_workers=num_workers, collate_fn=list):
-                for encoded in map(change, encoder(samples)):
+                for encoded in map(change, encode(encoder, samples, references)):
                     if split == "train":
                         statistics.add(encoded.latents)
                     packed.write(_pack(encoded, rows[encoded.key], frames, height_width))

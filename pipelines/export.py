@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from safetensors.torch import save_file
 
+from datamodules.latents import DATA_MODULES
 from models.checkpoint import part_of, read_checkpoint
 from models.weight_files import EXPORTED, METADATA
 from pipelines.checkpoint_files import whole_file
@@ -27,7 +28,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 KINDS = {"isa_dit_config": "network.", "vae_config": "vae."}
 """Key of the configuration in a checkpoint → where the weights of the last step stand, for fits without an average."""
 
-KEPT = ("LatentDataModule",)
+KEPT = DATA_MODULES
 """What else of a checkpoint is needed to use its network: what the latents were."""
 
 

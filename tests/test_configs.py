@@ -13,9 +13,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 def parse(path: Path, monkeypatch) -> FitCLI:
     """The command line with this config, over the one that it is laid over, stopped before anything is built."""
-    from pipelines import fit_dit, fit_vae
+    from pipelines import fit_dit, fit_dit_from_pixels, fit_vae
 
     program = {"vae": fit_vae, "dit": fit_dit, "variants": fit_dit}[path.parent.name]
+    program = fit_dit_from_pixels if path.stem.endswith("from_pixels") else program
     below = [path.with_name("paper.yaml")] if path.stem == "stage2" else []
     below = [CONFIGS / "dit" / "tiny.yaml"] if path.parent.name == "variants" else below
     parsed = []
@@ -44,7 +45,7 @@ def test_fit_config(path, monkeypatch):
 
         with torch.device("meta"):
             network = ISADiT(ISADiTConfig(**vars(options.model.config)))
-        limits = dict.fromkeys(("tiny", "face", "ablation"), (0, 2e7))
+        limits = dict.fromkeys(("tiny", "tiny_from_pixels", "face", "ablation"), (0, 2e7))
         limits |= {"small": (2e7, 1e8), "base": (3e8, 6e8), "paper_4b": (3.8e9, 4.6e9)}
     low, high = limits[path.stem]
     assert low < sum(p.numel() for p in network.parameters()) < high

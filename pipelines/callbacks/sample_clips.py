@@ -14,7 +14,6 @@ from torch import Tensor
 
 from datamodules.clips import to_frames
 from datamodules.latent_files import LatentInfo
-from datamodules.latents import LatentDataModule
 from datamodules.stream import first_of
 from models.batch import ClipBatch, LatentBatch
 from models.isa_dit.sampling import sample
@@ -116,17 +115,17 @@ class GenerateClips(SampleClips):
         """Load the autoencoder, once."""
         if not self.num_clips:
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, LatentDataModule) or data.vae is None:
+        self._data = trainer.datamodule  # type: ignore[attr-defined]
+        if self._data.vae is None:
             raise ValueError(
                 "samples are decoded to be looked at: give data.vae, the checkpoint of the autoencoder, "
                 "or set samples.num_clips to 0"
             )
-        self._vae, self._info = load_vae(data.vae), data.info()
+        self._vae = load_vae(self._data.vae)
 
     def render(self, pl_module: Any, batch: LatentBatch) -> list[Float[Tensor, "B 3 F H W"]]:
         """Samples with the same noise every time."""
-        info: LatentInfo = self._info
+        info: LatentInfo = self._data.info()
         vae = self._vae.to(batch.latents.device)
         generated = sample(pl_module.averaged.eval(), batch.conditions(), self.steps, self.guidance)
         return [vae.decode(info.denormalise(latents)) for latents in (batch.latents, generated)]

@@ -125,7 +125,7 @@ def test_a_checkpoint_says_which_latents_it_was_fitted_on(tmp_path):
     torch.save({"LatentDataModule": data.state_dict()}, tmp_path / "dit.ckpt")
     checkpoint = torch.load(tmp_path / "dit.ckpt", weights_only=True)
     assert fitted_on(checkpoint, "dit.ckpt") == (data.info(), data.num_points)
-    with pytest.raises(ValueError, match=r"x.ckpt does not come from a fit on cached latents"):
+    with pytest.raises(ValueError, match=r"x.ckpt does not say which latents it was fitted on"):
         fitted_on({"state_dict": {}}, "x.ckpt")
 
 

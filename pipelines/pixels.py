@@ -1,0 +1,154 @@
+"""Fits of the ISA-DiT from pixels: frozen networks encode each batch on the device where it is trained on.
+
+Clips then can be cut and sped up anew every time they are seen, which a cache cannot do, and nothing is stored; each
+step pays for the encoding (the paper's peers cache: at least twice as fast). It is the same fit otherwise: on clips
+that are as long as the fit's, the batches are those that ``datamodules/latents.py`` reads from a cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from datamodules.augment import Augment
+from datamodules.clips import ClipDataModule, to_pixels
+from datamodules.latent_files import LatentInfo, checkpoint_hash
+from datamodules.latents import fitted_on, without_padding
+from datamodules.pixels import PixelBatch, PixelDataset
+from datamodules.shards import Shards
+from models.batch import LatentBatch, ReferenceBatch
+from models.isa_dit.clip import load_clip_vision
+from models.isa_dit.module import read_dit
+from models.vae.module import load_vae
+from pipelines.device import choose_device
+from pipelines.encoder import Encoder, FittedClips, Statistics
+
+
+class PixelDataModule(ClipDataModule):
+    """Clips of the splits ``train``, ``val`` and ``test`` as ``LatentBatch``es, encoded when they are on the device.
+
+    Latents are normalised by statistics of the first training clips, taken when the fit begins. They stand in its
+    checkpoints; a fit that is resumed, also one that began on cached latents, keeps its own.
+
+    Args:
+        shards: one shard folder, or several.
+        vae: checkpoint of the fitted autoencoder.
+        clip_model: CLIP vision tower: tiny, a folder, or a hub id.
+        num_frames: 1 + T, with T a multiple of 4.
+        size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
+        num_points: surface points a person.
+        body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
+        max_people: P; a clip with more is an error.
+        references: reference pictures a clip, drawn from its frames.
+        augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
+        statistics_clips: clips whose latents are measured for their mean and spread.
+        autocast: encode in bfloat16.
+        cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
+
+    Raises:
+        ValueError: if a number is out of range, or there is no such autoencoder.
+    """
+
+    def __init__(
+        self,
+        shards: str | list[str],
+        vae: str,
+        clip_model: str = "tiny",
+        num_frames: int = 33,
+        size: tuple[int, int] = (256, 256),
+        batch_size: int = 4,
+        num_workers: int = 0,
+        num_points: int = 512,
+        body: str = "open",
+        max_people: int = 2,
+        references: int = 1,
+        augment: Augment | None = None,
+        statistics_clips: int = 256,
+        autocast: bool = True,
+        seed: int = 0,
+        cache: bool = False,
+    ) -> None:
+        super().__init__(
+            shards, num_frames, size, batch_size, num_workers, num_points, body, max_people, seed, None, augment, cache
+        )
+        for name, value in (("references", references), ("statistics_clips", statistics_clips)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self.vae, self.clip_model, self.references = vae, clip_model, references
+        self.statistics_clips, self.autocast = statistics_clips, autocast
+        self._encoder: Encoder | None = None
+        self._info: LatentInfo | None = None
+
+    def setup(self, stage: str) -> None:
+        """Refuse a missing autoencoder before anything is trained."""
+        checkpoint_hash(self.vae)
+
+    def dataset(self, split: str) -> PixelDataset:  # type: ignore[override]
+        """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
+        return PixelDataset(super().dataset(split), self.references)
+
+    def on_after_batch_transfer(self, batch: PixelBatch, dataloader_idx: int) -> LatentBatch:
+        """Lightning calls this with every batch, on the device."""
+        return self.encode(batch)
+
+    def encode(self, batch: PixelBatch) -> LatentBatch:
+        """The clips of a batch, their backgrounds and their reference pictures as normalised latents."""
+        clip, encoder, info = batch.clip, self._encoder_on(batch.clip.video.device), self.info()
+        latents = info.normalise(encoder.video(clip.video))
+        background = torch.zeros_like(latents)
+        if (there := clip.has_background).any():
+            background[there] = info.normalise(encoder.video(clip.background[there]))
+        stills, tokens = encoder.pictures(batch.pictures)
+        return without_padding(
+            LatentBatch(
+                keys=clip.keys,
+                latents=latents,
+                background_latents=background,
+                has_background=there,
+                reference=ReferenceBatch(
+                    latents=info.normalise(stills[:, :, :, None])[:, :, :, 0],
+                    clip_tokens=tokens,
+                    body=batch.reference_body,
+                    shown=batch.shown,
+                ),
+                body=clip.body,
+            )
+        )
+
+    def info(self) -> LatentInfo:
+        """What the latents are: as a checkpoint says that the fit goes on from, or as measured when first asked."""
+        if self._info is None:
+            resumed = getattr(self.trainer, "ckpt_path", None)
+            self._info = self._info_in(read_dit(resumed), str(resumed)) if resumed else self._measure()
+        return self._info
+
+    def _info_in(self, checkpoint: dict[str, Any], where: str) -> LatentInfo:
+        info, _ = fitted_on(checkpoint, where)
+        info.require_vae(self.vae)
+        return info
+
+    def _measure(self) -> LatentInfo:
+        """Every rank measures the same clips."""
+        device = self.trainer.strategy.root_device if self.trainer else choose_device(None)
+        encoder, statistics = self._encoder_on(device), Statistics()
+        clips = FittedClips(Shards(self.shards, "train"), self.num_frames, self.size)
+        for row in tqdm(range(min(self.statistics_clips, len(clips))), desc="measuring latents", unit="clip"):
+            statistics.add(encoder.video(to_pixels(clips[row].video))[0].cpu().numpy())
+        mean, std = statistics.result()
+        return LatentInfo(checkpoint_hash(self.vae), self.clip_model, mean, std, self.num_frames, self.size)
+
+    def _encoder_on(self, device: torch.device) -> Encoder:
+        if self._encoder is None:
+            self._encoder = Encoder(load_vae(self.vae), load_clip_vision(self.clip_model), self.autocast, device)
+        return self._encoder
+
+    def state_dict(self) -> dict[str, Any]:
+        """A checkpoint says what it was fitted on: see ``fitted_on``."""
+        return {"info": asdict(self.info()), "num_points": self.num_points}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Raise ``ValueError`` when a fit is resumed with another autoencoder."""
+        self._info = self._info_in({type(self).__qualname__: state_dict}, "the checkpoint")
