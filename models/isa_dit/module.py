@@ -209,10 +209,12 @@ class ISADiTModule(L.LightningModule):
         """The configuration as plain numbers, so that ``load_dit`` needs no pickle."""
         checkpoint["isa_dit_config"] = asdict(self.network.config)
         checkpoint["starts_averaged"] = self.starts_averaged
+        checkpoint["losses_by_time"] = self._by_time.tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A resumed fit need not be given ``init_from`` again."""
+        """A resumed fit need not be given ``init_from`` again, and logs its losses as if it had never stopped."""
         self.starts_averaged = checkpoint.get("starts_averaged", self.starts_averaged)
+        self._by_time = torch.tensor(checkpoint.get("losses_by_time", self._by_time.tolist()))
 
 
 def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISADiT:

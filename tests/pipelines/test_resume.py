@@ -13,19 +13,31 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from models.checkpoint import read_checkpoint
-from pipelines import fit_vae
+from pipelines import fit_dit, fit_vae
+from pipelines.cache_latents import cache_latents
 from pipelines.checkpoint_files import WholeFiles
-from tests.pipelines.small_fit import arguments
+from tests.pipelines.small_fit import arguments, dit_arguments
 from tests.shard_factory import small_shards
 
 ROOT = Path(__file__).parents[2]
 STEPS = 24
-OPTIONS = ["--data.batch_size=2", "--data.augment.speed_probability=0.5", f"--trainer.max_steps={STEPS}"]
+OPTIONS = ["--data.batch_size=2", f"--trainer.max_steps={STEPS}"]
+LOGGED = {
+    "vae": {"train/l1", "train/gan_3d_discriminator", "train/reg", "train/grad_norm", "val/psnr"},
+    "dit": {"train/loss", "train/loss_t_0.875", "train/grad_norm", "val/loss", "val/loss_t_0.125"},
+}
 
 
-def start_and_kill(shards: Path) -> None:
+def command_line(kind: str, data: Path, folder: str, *more: str) -> list[str]:
+    """A fit of 24 steps, checkpointed every third."""
+    if kind == "vae":
+        return arguments(data, folder, *OPTIONS, "--data.augment.speed_probability=0.5", *more)
+    return dit_arguments(data, folder, *OPTIONS, "--trainer.log_every_n_steps=2", *more)
+
+
+def start_and_kill(program: str, words: list[str]) -> None:
     """Kill a fit in a process of its own some steps after its first checkpoint."""
-    command = [sys.executable, "-m", "pipelines.fit_vae", *arguments(shards, "killed", *OPTIONS)]
+    command = [sys.executable, "-m", f"pipelines.{program}", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with Path("killed.txt").open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -50,21 +62,32 @@ def history(tracking: str, folder: str) -> dict[str, dict[int, set[float]]]:
     return values
 
 
+@pytest.fixture(params=["vae", "dit"])
+def kind_and_data(request, tmp_path, tracking, vae_checkpoint):
+    """What is fitted, and on what."""
+    shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, people=2, num_frames=9, size=(32, 32))
+    if request.param == "vae":
+        return "vae", shards
+    cache_latents(str(shards), str(vae_checkpoint), str(tmp_path / "latents"), num_frames=5)
+    return "dit", tmp_path / "latents"
+
+
 @pytest.mark.slow
-def test_a_killed_fit_goes_on_as_if_nothing_had_happened(tmp_path, tracking):
-    shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, num_frames=9, size=(32, 32))
+def test_a_killed_fit_goes_on_as_if_nothing_had_happened(kind_and_data, tracking):
+    kind, data = kind_and_data
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the process that is killed: sums in one order
-    start_and_kill(shards)
+    start_and_kill(f"fit_{kind}", command_line(kind, data, "killed"))
     step = torch.load("killed/last.ckpt", weights_only=True)["global_step"]
     assert 0 < step < STEPS
-    fit_vae.main(arguments(shards, "killed", *OPTIONS, "--ckpt_path=killed/last.ckpt"))
-    fit_vae.main(arguments(shards, "whole", *OPTIONS))
+    fit = {"vae": fit_vae, "dit": fit_dit}[kind].main
+    fit(command_line(kind, data, "killed", "--ckpt_path=killed/last.ckpt"))
+    fit(command_line(kind, data, "whole"))
     torch.set_num_threads(threads)
 
     killed, whole = history(tracking, "killed"), history(tracking, "whole")
-    assert {"train/l1", "train/gan_3d_discriminator", "train/reg", "train/grad_norm", "val/psnr"} <= whole.keys()
-    assert sorted(whole["train/loss"]) == list(range(STEPS))
+    assert LOGGED[kind] <= whole.keys()
+    assert len(whole["train/loss"]) == STEPS // (2 if kind == "dit" else 1)
     for name in whole.keys() - {"train/clips_per_s"}:
         assert killed[name] == whole[name], name  # exactly; also in the steps that were made twice
 
