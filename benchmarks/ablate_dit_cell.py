@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.ablate_dit_data import JUDGED, NUM_FRAMES, Data
+from benchmarks.ablate_dit_data import JUDGED, NUM_FRAMES, START, Data
 from benchmarks.cells import Result
 from datamodules.clips import to_pixels
 from datamodules.latents import LatentDataModule, map_kind
@@ -199,7 +199,7 @@ def _truth(data: Data) -> dict[str, tuple[str, Float[Tensor, "1 3 F H W"], Float
     for name, split in (*((name, "test") for name in JUDGED), ("val", "val"), ("val_multi", "val")):
         shards = Shards(data.shards(name), split)
         for row in range(len(shards)):
-            clip = decode(*shards.read(row), num_frames=NUM_FRAMES)
+            clip = decode(*shards.read(row), START, NUM_FRAMES)
             mask = torch.from_numpy(clip.masks.any(axis=0)).float()[None, None]
             clips[clip.key] = name, to_pixels(clip.video), mask
     return clips

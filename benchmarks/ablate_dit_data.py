@@ -14,8 +14,12 @@ from pipelines import fit_vae, synthesize
 from pipelines.cache_latents import cache_latents
 from preprocessing.manifest import MANIFEST
 
-SIZE, NUM_FRAMES, FPS = 64, 9, 8
+SIZE, FPS, CLIP_FRAMES = 64, 8, 17
 """Of clips: small, so that a fit takes minutes."""
+
+START, NUM_FRAMES = 8, 9
+"""Which frames of them are fitted and judged on. References are of any moment; in judging of frame 0, a second before:
+a picture of the person, and not the clip's own beginning, which would only have to be moved on."""
 
 FOLDERS = {
     "train": ("train", "train", 400),
@@ -65,7 +69,7 @@ def make(work: Path, vae_steps: int, workers: int) -> Data:
         if not (data.shards(name) / MANIFEST).exists():
             synthesize.main(
                 ["--set", which, "--split", split, "--count", str(count), "--size", str(SIZE), "--fps", str(FPS),
-                 "--num_frames", str(NUM_FRAMES), "--workers", str(workers), "--out", str(data.shards(name))]
+                 "--num_frames", str(CLIP_FRAMES), "--workers", str(workers), "--out", str(data.shards(name))]
             )  # fmt: skip
     everything = [str(data.shards(name)) for name in FOLDERS]
     if not data.vae.exists():
@@ -77,5 +81,8 @@ def make(work: Path, vae_steps: int, workers: int) -> Data:
         )  # fmt: skip
     for bodies, noise in NOISE.items():
         if not (data.latents(bodies) / MANIFEST).exists():
-            cache_latents(everything, str(data.vae), str(data.latents(bodies)), maps=True, body_noise=noise)
+            cache_latents(
+                everything, str(data.vae), str(data.latents(bodies)), num_frames=NUM_FRAMES, start=START, maps=True,
+                body_noise=noise,
+            )  # fmt: skip
     return data

@@ -37,9 +37,10 @@ class LatentSample:
     latents: Float[np.ndarray, "c f h w"]
     background_latents: Float[np.ndarray, "c f h w"] | None
     reference_latents: Float[np.ndarray, "K c h w"]
-    """Frames of the clip, each encoded as a picture of its own; the first is frame 0."""
+    """Pictures of the same people, each encoded by itself; the first is the beginning of the clip they come from."""
     reference_tokens: Float[np.ndarray, "K L D"]
     reference_frames: Int[np.ndarray, " K"]
+    """Which of the frames below the pictures are: those of the latents come first."""
     bodies: Bodies
     cameras: Cameras
     maps: BodyMaps | None = None

@@ -88,12 +88,13 @@ class LatentDataset(Dataset):
         background = torch.zeros_like(latents)
         if sample.background_latents is not None:
             background = self.info.normalise(torch.from_numpy(sample.background_latents))
+        in_window = take_body_frames(body, list(range(self.info.num_frames)))
         if self.maps is not None:
             if sample.maps is None:
                 raise ValueError(
                     f"clip {sample.key!r} holds no pictures of its bodies: cache the latents with --maps true"
                 )
-            body = replace(body, maps=map_channels(sample.maps, self.maps))
+            in_window = replace(in_window, maps=map_channels(sample.maps, self.maps))
         stills = self.info.normalise(torch.from_numpy(sample.reference_latents[pictures])[:, :, None])[:, :, 0]
         return LatentBatch(
             keys=[sample.key],
@@ -106,7 +107,7 @@ class LatentDataset(Dataset):
                 body=take_body_frames(body, sample.reference_frames[pictures].tolist()),
                 shown=shown[None],
             ),
-            body=body,
+            body=in_window,
         )
 
 

@@ -53,15 +53,16 @@ class Shards:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def require_frames(self, num_frames: int) -> None:
-        """Raise ``ValueError`` naming the shortest clip if any has fewer than ``num_frames`` frames."""
-        short = [row for row in self.rows if row.num_frames < num_frames]
+    def require_frames(self, num_frames: int, start: int = 0) -> None:
+        """Raise ``ValueError`` naming the shortest clip if any has less than ``num_frames`` frames after ``start``."""
+        short = [row for row in self.rows if row.num_frames < start + num_frames]
         if short:
             worst = min(short, key=lambda row: row.num_frames)
+            most = max(0, worst.num_frames - start)
             raise ValueError(
                 f"{len(short)} of {len(self)} clips of split {self.split!r} have fewer than num_frames={num_frames} "
-                f"frames (clip {worst.key!r} has {worst.num_frames}): set num_frames to at most {worst.num_frames} or "
-                "prepare longer clips"
+                f"frames{f' after start={start}' if start else ''} (clip {worst.key!r} has {most}): set num_frames to "
+                f"at most {most} or prepare longer clips"
             )
 
     def read(self, index: int) -> tuple[str, dict[str, bytes]]:

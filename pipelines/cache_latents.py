@@ -32,22 +32,22 @@ from pipelines.device import choose_device
 from pipelines.encoder import Encoder, FittedClips, Statistics
 from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
-from preprocessing.sample import Sample
+from preprocessing.sample import Cameras, Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
 from preprocessing.synthetic.render.bodies import render_maps
 
 
-def encode(encoder: Encoder, samples: list[Sample], references: int) -> list[LatentSample]:
-    """One batch. ``references`` frames spread over each clip become its reference pictures."""
-    latents = encoder.video(torch.cat([to_pixels(sample.video) for sample in samples])).cpu().numpy()
-    cleared = {i: to_pixels(sample.background) for i, sample in enumerate(samples) if sample.background is not None}
+def encode(encoder: Encoder, samples: list[Sample], num_frames: int) -> list[LatentSample]:
+    """One batch. Frames after the first ``num_frames`` are reference pictures."""
+    latents = encoder.video(torch.cat([to_pixels(s.video[:num_frames]) for s in samples])).cpu().numpy()
+    cleared = {i: to_pixels(s.background[:num_frames]) for i, s in enumerate(samples) if s.background is not None}
     backgrounds = {}
     if cleared:
         backgrounds = dict(zip(cleared, encoder.video(torch.cat(list(cleared.values()))).cpu().numpy(), strict=True))
-    frames = np.unique(np.linspace(0, samples[0].num_frames - 1, references).round().astype(np.int64))
-    pictures = torch.cat([to_pixels(sample.video[frames]) for sample in samples])
+    pictures = torch.cat([to_pixels(s.video[num_frames:]) for s in samples])
     encoded = encoder.pictures(rearrange(pictures, "B C K H W -> B K C H W"))
     stills, tokens = (of_pictures.cpu().numpy() for of_pictures in encoded)
+    frames = np.arange(num_frames, samples[0].num_frames)
     return [
         LatentSample(s.key, latents[i], backgrounds.get(i), stills[i], tokens[i], frames, s.bodies, s.cameras)
         for i, s in enumerate(samples)
@@ -63,6 +63,8 @@ class ChangeBodies:
     drawn: BodyModel | None
     """The body to draw; None draws nothing."""
     image_size: tuple[int, int]
+    num_frames: int
+    """Of those that are drawn; the others are reference pictures."""
 
     def __call__(self, sample: LatentSample) -> LatentSample:
         """The clip with its bodies disturbed and drawn as asked for."""
@@ -71,7 +73,9 @@ class ChangeBodies:
             generator = np.random.default_rng([self.seed, *sample.key.encode()])
             bodies = disturb(bodies, sample.cameras.world_to_camera, BodyNoise().scaled(self.noise), generator)
         if self.drawn is not None:
-            maps = render_maps(self.drawn, bodies, sample.cameras, self.image_size)
+            shown, cameras = slice(self.num_frames), sample.cameras
+            cameras = Cameras(cameras.intrinsics[shown], cameras.world_to_camera[shown])
+            maps = render_maps(self.drawn, bodies.take(shown), cameras, self.image_size)
         return replace(sample, bodies=bodies, maps=maps)
 
 
@@ -81,6 +85,7 @@ def cache_latents(
     out: str,
     clip_model: str = "tiny",
     num_frames: int | None = None,
+    start: int = 0,
     size: tuple[int, int] | None = None,
     references: int = 4,
     maps: bool = False,
@@ -100,9 +105,10 @@ def cache_latents(
         vae: checkpoint of the fitted autoencoder.
         out: new folder for the latents.
         clip_model: CLIP vision tower: tiny, a folder, or a hub id.
-        num_frames: frames of each clip, from its first on; by default all, if the clips agree.
+        num_frames: frames of each clip; by default all, if the clips agree.
+        start: which frame of each clip is the first of those.
         size: height and width in pixels; by default that of the clips, if they agree.
-        references: reference pictures a clip, frame 0 among them.
+        references: reference pictures a clip, spread over all frames that it has, its very first among them.
         maps: also draw the bodies, for fits of a 2D ControlNet in the place of ISA.
         body: open or open-head, or a path to an SMPL or FLAME file: of what ``maps`` draws.
         body_noise: disturb the bodies as an estimator would (1 is about what one leaves, 0 nothing).
@@ -125,9 +131,11 @@ def cache_latents(
     frames = num_frames or _common("num_frames", [row.num_frames for row in rows.values()])
     height_width = size or _common("size", [(row.height, row.width) for row in rows.values()])
     check_num_frames(frames)
+    if start < 0:
+        raise ValueError(f"start is the number of a frame, not {start}")
     where = choose_device(device)
     encoder = Encoder(load_vae(vae), load_clip_vision(clip_model), precision == "bf16", where)
-    change = ChangeBodies(body_noise, seed, load_body(body) if maps else None, height_width)
+    change = ChangeBodies(body_noise, seed, load_body(body) if maps else None, height_width, frames)
 
     discard_unfinished(folder)
     statistics = Statistics()
@@ -136,9 +144,9 @@ def cache_latents(
         tqdm(total=len(rows), desc="encoding", unit="clip") as bar,
     ):
         for split in [name for name in SPLITS if any(row.split == name for row in rows.values())]:
-            clips = FittedClips(Shards([str(f) for f in folders], split), frames, height_width)
+            clips = FittedClips(Shards([str(f) for f in folders], split), frames, height_width, start, references)
             for samples in DataLoader(clips, batch_size, num_workers=num_workers, collate_fn=list):
-                for encoded in map(change, encode(encoder, samples, references)):
+                for encoded in map(change, encode(encoder, samples, frames)):
                     if split == "train":
                         statistics.add(encoded.latents)
                     packed.write(_pack(encoded, rows[encoded.key], frames, height_width))
@@ -147,6 +155,7 @@ def cache_latents(
     LatentInfo(checkpoint_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
     write_manifest(folder, packed.rows, job=f"latents:{checkpoint_hash(vae)}:{clip_model}")
     settings = {"shards": shards, "vae": vae, "clip_model": clip_model, "num_frames": frames, "size": height_width}
+    settings |= {"start": start, "references": references}
     settings |= {"maps": maps, "body": body, "body_noise": body_noise, "seed": seed}
     log_result("latents", folder.name, settings, {"clips": float(len(packed.rows)), "std": std}, {"": [folder / INFO]})
 

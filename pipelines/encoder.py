@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.shards import Shards
-from datamodules.transforms import fit
+from datamodules.transforms import fit, take_frames
 from models.vae.autoencoder import VideoVAE
 from preprocessing.sample import Sample, decode
 
@@ -59,17 +59,29 @@ class Encoder:
 
 
 class FittedClips(Dataset):
-    """The first ``num_frames`` frames of every clip of a split, scaled and cropped to ``size`` (H, W)."""
+    """Of every clip of a split ``num_frames`` frames from ``start`` on, then ``references`` frames spread over all that
+    it has, the first one among them; scaled and cropped to ``size`` (H, W).
 
-    def __init__(self, shards: Shards, num_frames: int, size: tuple[int, int]) -> None:
-        shards.require_frames(num_frames)
+    Raises:
+        ValueError: if a clip ends too early.
+    """
+
+    def __init__(
+        self, shards: Shards, num_frames: int, size: tuple[int, int], start: int = 0, references: int = 0
+    ) -> None:
+        shards.require_frames(num_frames, start)
         self.shards, self.num_frames, self.size = shards, num_frames, size
+        self.start, self.references = start, references
 
     def __len__(self) -> int:
         return len(self.shards)
 
     def __getitem__(self, index: int) -> Sample:
-        return fit(decode(*self.shards.read(index), num_frames=self.num_frames), self.size)
+        last = self.shards.rows[index].num_frames - 1
+        pictures = np.linspace(0, last, self.references).round().astype(np.int64)
+        frames = np.concatenate([np.arange(self.start, self.start + self.num_frames), pictures])
+        whole = decode(*self.shards.read(index), num_frames=int(frames.max()) + 1)
+        return fit(take_frames(whole, frames), self.size)
 
 
 class Statistics:

@@ -7,7 +7,8 @@ from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
-from pipelines.cache_latents import Statistics, cache_latents
+from pipelines.cache_latents import cache_latents
+from pipelines.encoder import Statistics
 from preprocessing.manifest import verify
 from tests.shard_factory import make_sample, small_shards, write_shards
 
@@ -94,3 +95,34 @@ def test_bodies_are_disturbed_and_drawn_when_asked_for(tmp_path, vae_checkpoint)
     cache_latents(shards, str(vae_checkpoint), str(plain), num_frames=5, size=(32, 48), references=1)
     with pytest.raises(ValueError, match="--maps true"):
         next(iter(LatentDataModule(str(plain), batch_size=1, num_points=0, maps="normals").in_order("train")))
+
+
+def test_references_are_of_any_moment_of_the_clip(tmp_path, vae_checkpoint):
+    """Latents of frames 4 … 8; pictures of frames 0, 4 and 8, with the bodies as they stand there."""
+    shards = str(
+        write_shards(tmp_path / "s", [(split, make_sample(i, people=2)) for i, split in enumerate(("train", "val"))])
+    )
+    out, size = tmp_path / "latents", (48, 64)
+    cache_latents(shards, str(vae_checkpoint), str(out), num_frames=5, start=4, references=3, maps=True, batch_size=2)
+    options = {"batch_size": 1, "num_points": 12, "max_people": 2}
+    cached = next(iter(LatentDataModule(str(out), references=3, maps="normals", **options).val_dataloader()))
+    pixels = next(iter(ClipDataModule(shards, 9, size, **options).val_dataloader()))
+    info = LatentDataModule(str(out)).info()
+    vae = load_vae(vae_checkpoint)
+    expected = vae.encode(pixels.video[:, :, 4:]).mean
+    torch.testing.assert_close(info.denormalise(cached.latents), expected, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(cached.body.points, pixels.body.points[:, :, 4:])
+    assert cached.body.maps.shape == (1, 4, 5, *size)
+    for place, frame in enumerate((0, 4, 8)):
+        still = vae.encode(pixels.video[:, :, frame : frame + 1]).mean
+        ours = info.denormalise(cached.reference.latents[:, place, :, None])
+        torch.testing.assert_close(ours, still, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(cached.reference.body.points[:, :, place], pixels.body.points[:, :, frame])
+        torch.testing.assert_close(cached.reference.body.intrinsics[:, place], pixels.body.intrinsics[:, frame])
+
+    with pytest.raises(
+        ValueError, match=r"num_frames=9 frames after start=4 \(clip .* has 5\): set num_frames to at m"
+    ):
+        cache_latents(shards, str(vae_checkpoint), str(tmp_path / "late"), num_frames=9, start=4)
+    with pytest.raises(ValueError, match="start is the number of a frame, not -1"):
+        cache_latents(shards, str(vae_checkpoint), str(tmp_path / "early"), num_frames=5, start=-1)
