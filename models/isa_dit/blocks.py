@@ -1,7 +1,7 @@
 """One layer of Fig. 8 (Eq. 15–18, 21, 23): video and body branches, joined by ISA, then camera and reference.
 
-Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``F`` frames, ``K`` body points of all people,
-``D`` width of the video branch, ``E`` width of the body branch, ``C`` channels of the ISPE.
+Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``n m`` frames (or latents) and tokens of the body
+branch, ``D`` width of the video branch, ``E`` of the body branch, ``C`` channels of the ISPE.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from models.batch import BodyBatch
 from models.geometry import points_to_ndc, to_camera
 from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.ispe import SinusoidalEncoding
-from models.timeline import TEMPORAL_FACTOR, place_in_latent
+from models.timeline import TEMPORAL_FACTOR, group_by_latent, place_in_latent
 
 
 def flatten_people(points: Float[Tensor, "B P F N xyz"]) -> Float[Tensor, "B F K xyz"]:
@@ -49,12 +49,15 @@ def ndc_points(body: BodyBatch) -> Float[Tensor, "B F K 3"]:
 
 
 class BodyTokens(nn.Module):
-    """Eq. 8: Y_i = F_mlp(PE(G_i)). Two things are added to it, and can be left out by config:
+    """Eq. 8: Y_i = F_mlp(PE(G_i)). Three things are added to it, and can be left out by config:
 
+    * ``merge_frames``: one token stands for a point in all four frames of a latent, its places read one after another.
+      Eq. 9 has four tokens, which see each other through time alone and cost four times as much.
     * ``point_identity``: each point's place on the body in the T-pose, so that a token knows which part of the body it
       is; without it only the pose tells a left hand from a right one.
     * ``place_in_latent``: which of its latent's four frames a token stands for. Eq. 9 lets a latent attend to the
-      points of all four alike, and a set of points without an order in time looks the same played backwards.
+      points of all four alike, and a set of points without an order in time looks the same played backwards. Of merged
+      ones, whether their latent is the first, which holds one frame.
     """
 
     def __init__(self, config: ISADiTConfig) -> None:
@@ -64,19 +67,25 @@ class BodyTokens(nn.Module):
         self.encoding = SinusoidalEncoding(
             config.num_frequencies, config.lowest_frequency, config.highest_frequency_per_m
         )
-        channels = self.encoding.channels * (2 if config.point_identity else 1)
+        self.merge_frames = config.merge_frames
+        places = TEMPORAL_FACTOR if config.merge_frames else 1
+        channels = self.encoding.channels * (places + config.point_identity)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
         self.place_in_latent: nn.Embedding | None = None
         if config.place_in_latent:
-            self.place_in_latent = nn.Embedding(1 + TEMPORAL_FACTOR, width)
+            self.place_in_latent = nn.Embedding(2 if config.merge_frames else 1 + TEMPORAL_FACTOR, width)
             nn.init.normal_(self.place_in_latent.weight, std=0.1)
 
-    def forward(self, body: BodyBatch) -> Float[Tensor, "B F K E"]:
+    def forward(self, body: BodyBatch) -> Float[Tensor, "B n K E"]:
         encoded = self.encoding(global_points(body))
+        place = place_in_latent(encoded.shape[1], encoded.device)
+        if self.merge_frames:
+            encoded = rearrange(group_by_latent(encoded), "B f k K C -> B f K (k C)")
+            place = place[::TEMPORAL_FACTOR].clamp(max=1)
         if self.point_identity:
             rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
-            encoded = torch.cat([encoded, repeat(rest, "B K C -> B F K C", F=encoded.shape[1])], dim=-1)
+            encoded = torch.cat([encoded, repeat(rest, "B K C -> B n K C", n=encoded.shape[1])], dim=-1)
         tokens = self.mlp(encoded)
         if self.place_in_latent is None:
             return tokens
-        return tokens + self.place_in_latent(place_in_latent(encoded.shape[1], encoded.device))[:, None]
+        return tokens + self.place_in_latent(place)[:, None]

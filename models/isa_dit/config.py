@@ -41,12 +41,15 @@ class ISADiTConfig:
     """Of Eq. 8: a period of 25 cm tells the parts of a body apart."""
     ispe_scale: float = 4.0
     """The encoding is multiplied by this: against tokens of unit variance it decides where attention starts."""
-    ispe_in_values: bool = True
+    ispe_in_values: bool = False
     """Add the encoding to the values too, as Eq. 12 is printed, rather than to queries and keys alone."""
+    merge_frames: bool = True
+    """One body token for each point in each latent, made of its four frames, instead of four (Eq. 9): a quarter of the
+    body branch's work, which at 256 points a person is as much as the video's otherwise."""
     point_identity: bool = True
     """Add each point's place on the body to Eq. 8."""
     place_in_latent: bool = True
-    """Add to Eq. 8 which of its latent's four frames a point is of."""
+    """Add to Eq. 8 which of its latent's four frames a point is of; of merged ones, whether the latent is the first."""
     nobody: bool = True
     """Let video tokens also look at nobody, so that they can tell how much of them a body covers."""
     local_start: bool = True

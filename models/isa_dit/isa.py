@@ -1,7 +1,7 @@
 """Symmetric interspatial attention (Sec. 5.2, Fig. 7): body tokens and video tokens look at each other.
 
-Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``F`` frames, ``K`` body points of all people,
-``D`` width of the video branch, ``E`` width of the body branch, ``C`` channels of the ISPE.
+Shape legend: ``B`` batch, ``f`` latents, ``S`` tokens a latent, ``F`` frames, or latents where body tokens are merged,
+``K`` body points of all people, ``D`` width of the video branch, ``E`` of the body branch, ``C`` channels of the ISPE.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.isa_dit.attention import HeadNorm, attend, split_heads
 from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.ispe import add_encoding
 from models.isa_dit.layers import AdaLN, FeedForward
-from models.timeline import group_by_latent, ungroup
+from models.timeline import TEMPORAL_FACTOR, group_by_latent, ungroup
 
 Group = Callable[[Tensor], Tensor]
 
@@ -132,6 +132,7 @@ class ISATransformerBlock(nn.Module):
                 f"({min(width, body_width)}): use fewer frequencies or wider branches"
             )
         self.ispe, self.in_values, self.updates_body = config.ispe, config.ispe_in_values, updates_body
+        self.merged = config.merge_frames
         self.adaln_z, self.adaln_y = AdaLN(width), AdaLN(body_width)
         self.rendering = InterspatialAttention(width, body_width, body_width, heads, config.nobody)
         self.feed_forward_z = FeedForward(width)
@@ -163,13 +164,16 @@ class ISATransformerBlock(nn.Module):
             z_pe, y_pe = add_encoding(z_in, pe_s.expand(*z.shape[:3], -1)), add_encoding(y_in, pe_g)
         z_values, y_values = (z_pe, y_pe) if self.in_values else (z_in, y_in)
 
-        seen = repeat(body_mask, "B K -> (B f) (4 K)", f=latents)
-        rendered = self.rendering(z_pe, y_pe, y_values, of_latents, of_frames, seen)  # Eq. 14: 3D to 2D
+        of_body, copies = (of_latents, 1) if self.merged else (of_frames, TEMPORAL_FACTOR)
+        seen = repeat(body_mask, "B K -> (B f) (k K)", f=latents, k=copies)
+        rendered = self.rendering(z_pe, y_pe, y_values, of_latents, of_body, seen)  # Eq. 14: 3D to 2D
         z = torch.addcmul(z, gate_za, rearrange(rendered, "(B f) S D -> B f S D", B=batch))
         z = torch.addcmul(z, gate_zf, self.feed_forward_z(self.adaln_z.modulate(z, shift_zf, scale_zf)))
         if not self.updates_body:
             return z, y
 
-        reconstructed = self.reconstruction(y_pe, z_pe, z_values, of_frames, of_latents)  # Eq. 13: 2D to 3D
-        y = torch.addcmul(y, gate_ya, ungroup(rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=4)))
+        reconstructed = self.reconstruction(y_pe, z_pe, z_values, of_body, of_latents)  # Eq. 13: 2D to 3D
+        reconstructed = rearrange(reconstructed, "(B f) (k K) E -> B f k K E", B=batch, k=copies)
+        reconstructed = reconstructed.squeeze(2) if self.merged else ungroup(reconstructed)
+        y = torch.addcmul(y, gate_ya, reconstructed)
         return z, torch.addcmul(y, gate_yf, self.feed_forward_y(self.adaln_y.modulate(y, shift_yf, scale_yf)))

@@ -1,7 +1,8 @@
 """What the network derives from the conditions alone: computed once for all steps of sampling.
 
-Shape legend: ``B`` batch, ``F`` frames, ``K`` body points of all people, ``E`` width of the body branch, ``C`` channels
-of the ISPE, ``f h w`` latents, ``S`` video tokens a latent, ``D`` their width, ``L W`` CLIP tokens.
+Shape legend: ``B`` batch, ``F`` frames, or latents where body tokens are merged, ``K`` body points of all people, ``E``
+width of the body branch, ``C`` channels of the ISPE, ``f h w`` latents, ``S`` video tokens a latent, ``D`` their width,
+``L W`` CLIP tokens.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.batch import Conditions
+from models.batch import BodyBatch, Conditions
 from models.geometry import pixels_to_ndc
 from models.isa_dit.blocks import ISAGroup
 from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
@@ -23,6 +23,7 @@ from models.isa_dit.identity import ReferenceOnBody
 from models.isa_dit.ispe import SinusoidalEncoding
 from models.isa_dit.layers import AdaLN
 from models.isa_dit.tokens import ConditionTokens, NullWhereDropped
+from models.timeline import group_by_latent
 
 MIN_TIME = 1e-3
 """Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
@@ -92,11 +93,16 @@ class ISADiT(nn.Module):
         return ConditionTokens(
             body=self._body_tokens(given),
             body_mask=point_mask(body) & given.keep_body[:, None],
-            pe_g=self.config.ispe_scale * self.ispe(ndc_points(body)),  # Eq. 10
+            pe_g=self._encode_places(body),
             camera=self.null_camera(self.camera_tokens(body), given.keep_camera),  # Eq. 22
             clip=self.null_clip(clip, given.keep_reference),
             beside=torch.cat([repeat(z_ref, "B c h w -> B c f h w", f=frames), given.background_latents], dim=1),
         )
+
+    def _encode_places(self, body: BodyBatch) -> Float[Tensor, "B n K C"]:
+        """Eq. 10. A token of four frames has the mean of its places' encodings: Q·K is then the mean kernel."""
+        encoded = self.config.ispe_scale * self.ispe(ndc_points(body))
+        return group_by_latent(encoded).mean(dim=2) if self.config.merge_frames else encoded
 
     def _body_tokens(self, given: Conditions) -> Tensor:
         if self.control_tokens is not None:

@@ -39,11 +39,12 @@ def make_conditions() -> Callable[..., Conditions]:
     return make
 
 
-@pytest.fixture
-def tiny() -> ISADiT:
+@pytest.fixture(params=[True, False], ids=["merged", "every frame"])
+def tiny(request) -> ISADiT:
     """A network whose zero-initialised layers are not zero, so that everything reaches the output."""
     torch.manual_seed(0)
-    network = ISADiT(ISADiTConfig(width=32, body_width=24, depth=2, heads=2, body_heads=2, num_frequencies=4)).eval()
+    sizes = {"width": 32, "body_width": 24, "depth": 2, "heads": 2, "body_heads": 2, "num_frequencies": 4}
+    network = ISADiT(ISADiTConfig(**sizes, merge_frames=request.param)).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

@@ -97,6 +97,17 @@ def test_a_motion_backwards_is_another_motion(tiny, make_conditions):
     assert change.abs().max() > 1e-4
 
 
+def test_a_merged_token_looks_from_the_mean_of_its_places(make_conditions):
+    """Q·K with it is the mean of those with its four places: all of it where the point stands still."""
+    sizes = {"width": 32, "body_width": 24, "depth": 1, "heads": 2, "body_heads": 2, "num_frequencies": 4}
+    given = make_conditions(1)
+    merged, every = (ISADiT(ISADiTConfig(**sizes, merge_frames=merge)).condition(given) for merge in (True, False))
+    assert merged.body.shape[:3] == (2, 3, 10)
+    assert every.body.shape[:3] == (2, 9, 10)
+    torch.testing.assert_close(merged.pe_g[:, 0], every.pe_g[:, 0])  # latent 0 is frame 0
+    torch.testing.assert_close(merged.pe_g[:, 2], every.pe_g[:, 5:9].mean(dim=1))
+
+
 def test_a_predicted_x0_becomes_the_flow_that_leads_to_it(make_conditions):
     network = ISADiT(ISADiTConfig(width=96, body_width=96, depth=1, prediction="data"))
     torch.nn.init.constant_(network.unpatchify.bias, 0.25)  # the last layer begins at zero: x0 is 0.25 everywhere
