@@ -5,8 +5,9 @@
 
 Every variant is one YAML of ``configs/dit/variants`` laid over ``configs/dit/ablation.yaml``, fitted by
 ``pipelines.fit_dit`` for as many steps as cost the multiplications of ``--steps`` of the full network, at the learning
-rate that was best for it (of ``RATES``, by validation loss, with a seed that counts nowhere else). Bodies are exact, or
-disturbed as an estimator would find them (``datamodules/body_noise.py``), in training and in judging alike.
+rate that was best for it (of ``RATES``, by validation loss, with a seed that counts nowhere else, in fits of
+``--tuning-steps``). Bodies are exact, or disturbed as an estimator would find them (``datamodules/body_noise.py``), in
+training and in judging alike. The reference picture is of another moment than the clip.
 
 Figures, mean ± standard deviation over seeds:
 
@@ -23,13 +24,15 @@ the MLflow experiment ``dit-ablation``.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.ablate_dit_cell import CONFIG, Cell, Setup, dit_cell
+from benchmarks.ablate_dit_cell import Cell, Setup, dit_cell, options_of
 from benchmarks.ablate_dit_data import NOISE, make
 from benchmarks.ablate_dit_report import Rows, page, plot, table, track
 from benchmarks.cells import fingerprint, run_cells
+from models.isa_dit import ISADiTConfig
 
 FOLDER = "configs/dit/variants"
 VARIANTS: dict[str, str | None] = {
@@ -46,29 +49,32 @@ RATES = (1.0, 0.5, 2.0)
 TUNING_SEED = 100
 
 
-def tuned_rates(setup: Setup, path: Path, variants: list[str], data: str, workers: int) -> dict[str, float]:
+def tuned_rates(setup: Setup, path: Path, variants: list[str], workers: int) -> dict[str, float]:
     """Variant → its best learning rate, as a multiple of the configuration's."""
     cells = {(v, rate): Cell(VARIANTS[v], "exact", rate, TUNING_SEED) for rate in RATES for v in variants}
-    names = {key: _name(setup, *key, "exact", TUNING_SEED, data) for key in cells}
+    names = {key: _name(setup, *key, "exact", TUNING_SEED) for key in cells}
     results = run_cells(path, {names[key]: partial(dit_cell, setup, cells[key]) for key in cells}, workers)
     return {v: min(RATES, key=lambda rate: results[names[v, rate]]["loss"]) for v in variants}
 
 
 def compute(
-    setup: Setup, path: Path, variants: list[str], bodies: list[str], seeds: int, workers: int
+    setup: Setup, tuning_steps: int, path: Path, variants: list[str], bodies: list[str], seeds: int, workers: int
 ) -> tuple[Rows, dict[str, float]]:
     """Fit what is missing. (Bodies, variant) → results of its seeds; and the rates."""
-    data = f"{setup.data.fingerprint()}{fingerprint(Path(CONFIG))}"
-    rates = tuned_rates(setup, path, variants, data, workers)
+    rates = tuned_rates(replace(setup, steps=tuning_steps), path, variants, workers)
     keys = [(b, v, seed) for seed in range(seeds) for b in bodies for v in variants]
-    names = {(b, v, seed): _name(setup, v, rates[v], b, seed, data) for b, v, seed in keys}
+    names = {(b, v, seed): _name(setup, v, rates[v], b, seed) for b, v, seed in keys}
     jobs = {names[b, v, seed]: partial(dit_cell, setup, Cell(VARIANTS[v], b, rates[v], seed)) for b, v, seed in keys}
     results = run_cells(path, jobs, workers)
     return {(b, v): [results[names[b, v, seed]] for seed in range(seeds)] for b in bodies for v in variants}, rates
 
 
-def _name(setup: Setup, variant: str, rate: float, bodies: str, seed: int, data: str) -> str:
-    return f"{variant}, {bodies} bodies, {setup.steps} steps, rate {rate:g}, seed {seed}, data {data}"
+def _name(setup: Setup, variant: str, rate: float, bodies: str, seed: int) -> str:
+    """Ends with digits that change with the data, and with others that change with the variant's configuration."""
+    options = options_of(VARIANTS[variant])
+    settings = fingerprint(options, ISADiTConfig(**options["model"]["config"]))
+    of = f"{setup.data.fingerprint()}, settings {settings}"
+    return f"{variant}, {bodies} bodies, {setup.steps} steps, rate {rate:g}, seed {seed}, data {of}"
 
 
 def main(args: list[str] | None = None) -> None:
@@ -80,7 +86,8 @@ def main(args: list[str] | None = None) -> None:
     )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows (all)")
     parser.add_argument("--bodies", nargs="+", choices=NOISE, default=list(NOISE), help="exact, noisy (both)")
-    parser.add_argument("--steps", type=int, default=400, help="of the full network (%(default)s)")
+    parser.add_argument("--steps", type=int, default=1000, help="of the full network (%(default)s)")
+    parser.add_argument("--tuning-steps", type=int, default=500, help="of it, to find learning rates (%(default)s)")
     parser.add_argument("--vae-steps", type=int, default=1200, help="of the autoencoder (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="cells side by side, 0 for this process (%(default)s)")
@@ -91,7 +98,7 @@ def main(args: list[str] | None = None) -> None:
     given = parser.parse_args(args)
     setup = Setup(make(given.work, given.vae_steps, max(1, given.workers)), given.steps)
     path = given.out / "results" / "dit_ablation.json"
-    rows, rates = compute(setup, path, given.variants, given.bodies, given.seeds, given.workers)
+    rows, rates = compute(setup, given.tuning_steps, path, given.variants, given.bodies, given.seeds, given.workers)
     (given.out / "dit_ablation.md").write_text(page(rows, rates, setup))
     plot(rows, given.out / "dit_ablation.png")
     track(rows, rates, setup, given.out)
