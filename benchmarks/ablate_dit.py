@@ -42,6 +42,8 @@ VARIANTS: dict[str, str | None] = {
     "one way": f"{FOLDER}/one_way.yaml",
     "2D normals": f"{FOLDER}/control_normals.yaml",
     "2D parts": f"{FOLDER}/control_parts.yaml",
+    "every frame": f"{FOLDER}/every_frame.yaml",
+    "places in values": f"{FOLDER}/places_in_values.yaml",
 }
 """Name → what is laid over the full network's configuration."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -52,10 +52,9 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, index: int) -> ClipBatch:
         speed, frames, augment = 1.0, np.arange(self.num_frames), None
-        row = index
+        row = self.row_at(index)
         if self.training:
-            rng = np.random.default_rng((self.seed, index))
-            row, augment = sample_at(self.seed, index, len(self)), self.augment
+            rng, augment = np.random.default_rng((self.seed, index)), self.augment
             frames, speed = choose_frames(self.shards.rows[row].num_frames, self.num_frames, augment, rng)
         sample, points, rest_points = self._load(row, frames)
         sample = fit(sample, self.size)
@@ -64,6 +63,15 @@ class ClipDataset(Dataset):
         elif self.training and self.window != self.size:
             sample = still_window(sample, self.window, rng)
         return self._to_batch(sample, points, rest_points, sample.fps / speed)
+
+    def row_at(self, index: int) -> int:
+        """Which clip an index stands for."""
+        return sample_at(self.seed, index, len(self)) if self.training else index
+
+    def frames_of(self, row: int, frames: Int[np.ndarray, " R"]) -> ClipBatch:
+        """Some frames of a clip, in ascending order, scaled and cropped to ``size`` and not augmented."""
+        sample, points, rest_points = self._load(row, frames)
+        return self._to_batch(fit(sample, self.size), points, rest_points, sample.fps)
 
     def _load(self, row: int, frames: np.ndarray) -> tuple[Sample, Tensor, Tensor]:
         """The frames of a clip, decoding no more than needed, and their surface points."""
@@ -84,6 +92,7 @@ class ClipDataset(Dataset):
             video=video,
             background=torch.zeros_like(video) if sample.background is None else to_pixels(sample.background),
             has_background=torch.tensor([sample.background is not None]),
+            has_camera=torch.tensor([sample.has_camera]),
             masks=self.surface.pad(sample.key, torch.from_numpy(sample.masks))[None],
             body=self.surface.to_batch(
                 sample.key, points, rest_points, sample.cameras, (video.shape[-2], video.shape[-1])

@@ -45,6 +45,8 @@ class LatentSample:
     cameras: Cameras
     maps: BodyMaps | None = None
     """Pictures of the bodies, where a 2D ControlNet is to be fitted."""
+    has_camera: bool = True
+    """False where the cameras were only assumed to stand still."""
 
 
 def encode_latents(sample: LatentSample) -> bytes:
@@ -66,6 +68,7 @@ def encode_latents(sample: LatentSample) -> bytes:
         if not np.isfinite(value).all():
             raise ValueError(f"clip {sample.key!r}: {name} leaves the range of float16: the network has diverged")
     records = {**asdict(sample.bodies), **asdict(sample.cameras), "reference_frames": sample.reference_frames}
+    records["has_camera"] = np.array(sample.has_camera)
     if sample.bodies.expression is None:
         del records["expression"]
     buffer = io.BytesIO()
@@ -85,6 +88,7 @@ def decode_latents(key: str, data: bytes) -> LatentSample:
         return LatentSample(
             key=key,
             background_latents=widened.pop("background_latents", None),
+            has_camera=bool(widened.pop("has_camera", True)),
             bodies=Bodies(**{f.name: widened.pop(f.name) for f in fields(Bodies) if f.name in widened}),
             cameras=Cameras(**{f.name: widened.pop(f.name) for f in fields(Cameras)}),
             maps=BodyMaps(**{f.name: widened.pop(f.name) for f in fields(BodyMaps)}) if "normals" in widened else None,

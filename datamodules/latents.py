@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -18,6 +19,7 @@ from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate, sample_at
 from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
+from models.checkpoint import read_checkpoint
 from preprocessing.sample import BodyMaps
 
 DATA_MODULES = ("LatentDataModule", "PixelDataModule")
@@ -101,6 +103,7 @@ class LatentDataset(Dataset):
             latents=latents[None],
             background_latents=background[None],
             has_background=torch.tensor([sample.background_latents is not None]),
+            has_camera=torch.tensor([sample.has_camera]),
             reference=ReferenceBatch(
                 latents=stills[None],
                 clip_tokens=torch.from_numpy(sample.reference_tokens[pictures])[None],
@@ -146,6 +149,9 @@ def _only(body: BodyBatch, people: slice) -> BodyBatch:
 class LatentDataModule(StreamDataModule):
     """Cached latents of the splits ``train``, ``val`` and ``test``.
 
+    They are normalised by the statistics of the first folder's training clips; in a fit that is resumed, also in one
+    that began from pixels, by those that it began with.
+
     Args:
         latents: one folder made by ``pipelines.cache_latents``, or several made with the same autoencoder.
         vae: that autoencoder's checkpoint, if the fit decodes samples; another one is refused.
@@ -184,21 +190,48 @@ class LatentDataModule(StreamDataModule):
         self.vae, self.seed, self.cache = vae, seed, cache
         self.num_points, self.body, self.max_people = num_points, body, max_people
         self.maps, self.references = maps, references
+        self._kept: LatentInfo | None = None
+        self._made: list[LatentDataset] = []
 
     def info(self) -> LatentInfo:
-        """What the latents are; of several folders, the first's statistics hold for all."""
+        """What the latents are, and what they are normalised by."""
+        if self._kept is None and (resumed := info_of_resumed(self.trainer)):
+            self.keep_statistics(resumed)
+        found = self._of_folders()
+        return found if self._kept is None else replace(found, mean=self._kept.mean, std=self._kept.std)
+
+    def keep_statistics(self, info: LatentInfo) -> None:
+        """Normalise as a network knows it from its own fit. Raises ``ValueError`` if that had another autoencoder
+        or CLIP tower."""
+        given = self._of_folders()
+        if info.vae_sha256 != given.vae_sha256:
+            raise ValueError(
+                f"the checkpoint was fitted on latents of the autoencoder {info.vae_sha256[:12]}…, these are of "
+                f"{given.vae_sha256[:12]}…: give the folder it was fitted on"
+            )
+        if info.clip_model != given.clip_model:
+            raise ValueError(
+                f"the checkpoint was fitted with clip_model {info.clip_model!r}, these latents have "
+                f"{given.clip_model!r}: give the folder it was fitted on"
+            )
+        self._kept = info
+        for dataset in self._made:  # under ZeRO the training set is there before the checkpoint is read
+            dataset.info = self.info()
+
+    def _of_folders(self) -> LatentInfo:
         first, *others = [LatentInfo.load(folder) for folder in self.folders]
         for folder, other in zip(self.folders[1:], others, strict=True):
-            if (other.vae_sha256, other.image_size) != (first.vae_sha256, first.image_size):
-                raise ValueError(
-                    f"{folder} and {self.folders[0]} hold latents of different autoencoders or picture sizes: cache "
-                    "both with the same checkpoint and size"
-                )
+            for name in ("vae_sha256", "image_size", "num_frames", "clip_model"):
+                if (ours := getattr(first, name)) != (theirs := getattr(other, name)):
+                    raise ValueError(
+                        f"{folder} and {self.folders[0]} hold latents of different {name} ({theirs} and {ours}): cache "
+                        "both with the same autoencoder, CLIP tower, size and number of frames"
+                    )
         return first
 
     def setup(self, stage: str) -> None:
         """Refuse a wrong autoencoder before anything is trained."""
-        info = self.info()
+        info = self._of_folders()
         if self.vae is not None:
             info.require_vae(self.vae)
 
@@ -207,7 +240,9 @@ class LatentDataModule(StreamDataModule):
         surface = Surface(self.num_points, self.body, self.max_people)
         shards = Shards(self.folders, split)
         options = split == "train", self.cache, self.maps, self.references
-        return LatentDataset(shards, self.info(), surface, self.seed, *options)
+        dataset = LatentDataset(shards, self.info(), surface, self.seed, *options)
+        self._made.append(dataset)
+        return dataset
 
     def _loader_options(self) -> dict[str, Any]:
         return super()._loader_options() | {"collate_fn": collate_people}
@@ -218,11 +253,13 @@ class LatentDataModule(StreamDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raise ``ValueError`` when a fit is resumed on latents of another autoencoder."""
-        if (saved := state_dict["info"]["vae_sha256"]) != (given := self.info().vae_sha256):
-            raise ValueError(
-                f"the checkpoint was fitted on latents of the autoencoder {saved[:12]}…, these are of {given[:12]}…: "
-                "give the folder it was fitted on"
-            )
+        self.keep_statistics(LatentInfo.from_dict(state_dict["info"], "the checkpoint"))
+
+
+def info_of_resumed(trainer: Trainer | None) -> LatentInfo | None:
+    """What the latents were of the fit that ``trainer`` goes on with, if it does."""
+    path = getattr(trainer, "ckpt_path", None)
+    return fitted_on(read_checkpoint(path, "pipelines.fit_dit"), str(path))[0] if path else None
 
 
 def fitted_on(checkpoint: dict[str, Any], where: str) -> tuple[LatentInfo, int]:

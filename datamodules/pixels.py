@@ -1,4 +1,4 @@
-"""Clips as pixels with reference pictures among their frames: what a fit of the ISA-DiT encodes batch by batch."""
+"""Clips as pixels with reference pictures of other moments: what a fit of the ISA-DiT encodes batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from datamodules.clips import ClipDataset
 from datamodules.references import choose_references
-from datamodules.surface import take_body_frames
 from models.batch import Batch, BodyBatch, ClipBatch
 
 
@@ -21,7 +20,7 @@ class PixelBatch(Batch):
 
     clip: ClipBatch
     pictures: Float[Tensor, "B R 3 H W"]
-    """Frames of the clip, in [-1, 1]."""
+    """In [-1, 1]."""
     reference_body: BodyBatch
     """Its frames are the pictures."""
     shown: Bool[Tensor, "B P R"]
@@ -29,7 +28,8 @@ class PixelBatch(Batch):
 
 
 class PixelDataset(Dataset):
-    """The clips of a ``ClipDataset`` as batches of one; any frame of a clip may be its reference picture."""
+    """The windows of a ``ClipDataset`` as batches of one, with reference pictures of any moment of the whole clip. What
+    is done to a window to augment it is not done to those."""
 
     def __init__(self, clips: ClipDataset, references: int) -> None:
         self.clips, self.references = clips, references
@@ -38,9 +38,9 @@ class PixelDataset(Dataset):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> PixelBatch:
-        clip = self.clips[index]
-        people = clip.body.person_mask.shape[1]
-        drawn_by = (self.clips.seed, index) if self.clips.training else None
-        frames, shown = choose_references(self.clips.num_frames, self.references, people, drawn_by)
-        pictures = rearrange(clip.video[:, :, frames], "B C R H W -> B R C H W")
-        return PixelBatch(clip, pictures, take_body_frames(clip.body, frames.tolist()), shown[None])
+        clips, clip, row = self.clips, self.clips[index], self.clips.row_at(index)
+        candidates, people = clips.shards.rows[row].num_frames, clip.body.person_mask.shape[1]
+        drawn_by = (clips.seed, index) if clips.training else None
+        frames, shown = choose_references(candidates, self.references, people, drawn_by)
+        stills = clips.frames_of(row, frames)
+        return PixelBatch(clip, rearrange(stills.video, "B C R H W -> B R C H W"), stills.body, shown[None])

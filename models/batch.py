@@ -66,6 +66,8 @@ class ClipBatch(Batch):
     background: Float[Tensor, "B 3 F H W"]
     """The clean background; zeros where ``has_background`` is False."""
     has_background: Bool[Tensor, " B"]
+    has_camera: Bool[Tensor, " B"]
+    """False where the camera was only assumed to stand still."""
     masks: Bool[Tensor, "B P F H W"]
     body: BodyBatch
     fps: Float[Tensor, " B"]
@@ -78,7 +80,8 @@ class ReferenceBatch(Batch):
     latents: Float[Tensor, "B R c h w"]
     clip_tokens: Float[Tensor, "B R L D"]
     body: BodyBatch
-    """Its frames are the pictures (F = R): bodies as they stand in each, and its camera."""
+    """Its frames are the pictures (F = R): bodies as they stand in each, and its camera. Who is not in a picture is
+    behind its camera."""
     shown: Bool[Tensor, "B P R"]
     """Which pictures a person is to be looked up in."""
 
@@ -109,11 +112,14 @@ class LatentBatch(Batch):
     """Normalised over the training set: zero mean a channel, unit variance over all."""
     background_latents: Float[Tensor, "B c f h w"]
     has_background: Bool[Tensor, " B"]
+    has_camera: Bool[Tensor, " B"]
+    """False where the camera was only assumed to stand still."""
     reference: ReferenceBatch
     body: BodyBatch
 
     def conditions(self) -> Conditions:
-        """Everything but the clip itself, nothing dropped."""
+        """Everything that is known of the clip. Sec. 6.1 learns cameras from synthetic clips alone: one that is only
+        assumed would teach that a still one may move."""
         keep = torch.ones_like(self.has_background)
         background = self.background_latents * self.has_background[:, None, None, None, None]
-        return Conditions(background, self.reference, self.body, keep, keep, keep)
+        return Conditions(background, self.reference, self.body, keep, keep, self.has_camera)

@@ -171,15 +171,17 @@ def conditions(
 
 
 def _references(animator: Animator, references: list[Sample], surface: Surface, people: int) -> ReferenceBatch:
-    """Pictures as the frames of one body batch; a person has no place in the pictures of others."""
+    """Pictures as the frames of one body batch; a person is behind the camera of others' pictures."""
     posed, rest = zip(*(surface(reference.bodies) for reference in references), strict=True)
     owner = torch.cat([torch.full((len(points),), picture) for picture, points in enumerate(posed)])[:people]
     shown = owner[:, None] == torch.arange(len(references))
-    points = torch.cat(posed)[:people].expand(-1, len(references), -1, -1) * shown[..., None, None]
     cameras = Cameras(
         *(np.concatenate([vars(reference.cameras)[name] for reference in references])
           for name in ("intrinsics", "world_to_camera"))
     )  # fmt: skip
+    behind = torch.from_numpy(cameras.world_to_camera).inverse() @ torch.tensor([0.0, 0.0, -1.0, 1.0])
+    points = torch.cat(posed)[:people].expand(-1, len(references), -1, -1)
+    points = torch.where(shown[..., None, None], points, behind[:, None, :3])
     pictures = [to_pixels(reference.video) for reference in references]
     clip = load_clip_vision(animator.info.clip_model)
     return ReferenceBatch(

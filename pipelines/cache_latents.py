@@ -49,7 +49,17 @@ def encode(encoder: Encoder, samples: list[Sample], num_frames: int) -> list[Lat
     stills, tokens = (of_pictures.cpu().numpy() for of_pictures in encoded)
     frames = np.arange(num_frames, samples[0].num_frames)
     return [
-        LatentSample(s.key, latents[i], backgrounds.get(i), stills[i], tokens[i], frames, s.bodies, s.cameras)
+        LatentSample(
+            s.key,
+            latents[i],
+            backgrounds.get(i),
+            stills[i],
+            tokens[i],
+            frames,
+            s.bodies,
+            s.cameras,
+            has_camera=s.has_camera,
+        )
         for i, s in enumerate(samples)
     ]
 

@@ -114,6 +114,7 @@ def control(
     data = LatentDataModule(
         latents, vae, batch_size, num_points=animator.num_points, body=body, max_people=max_people, maps=maps
     )
+    data.keep_statistics(animator.info)
     truth = _truth(shards, split, animator, max_people)
     found = Findings()
     for batch in tqdm(data.in_order(split), desc=f"clips of {split}", unit="batch"):

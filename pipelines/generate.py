@@ -5,7 +5,8 @@
     python -m pipelines.generate split --latents data/latents --out generated
 
 ``clip`` makes one clip from what the user names (see ``pipelines/scene.py``); ``split`` makes every clip of a split of
-cached latents again, from its own first frame, motion, camera and background, to be judged by ``pipelines.evaluate``.
+cached latents again, from a reference picture of its own, its motion, camera and background, to be judged by
+``pipelines.evaluate``.
 """
 
 from __future__ import annotations
@@ -134,6 +135,8 @@ def split(
     checkpoint: str = "outputs/dit/last.ckpt",
     vae: str = "outputs/vae/last.ckpt",
     body: str = "open",
+    max_people: int = 4,
+    references: int = 1,
     fps: float = 8.0,
     batch_size: int = 8,
     steps: int = 30,
@@ -143,7 +146,7 @@ def split(
     precision: Literal["fp32", "bf16"] = "fp32",
     device: str | None = None,
 ) -> None:
-    """Every clip of a split again, from its first frame, motion, camera and background: ``OUT/KEY.mp4``.
+    """Every clip of a split again, from its reference pictures, motion, camera and background: ``OUT/KEY.mp4``.
 
     ``OUT/backgrounds/KEY.mp4`` is the background as the autoencoder passes it on, for ``pipelines.evaluate``.
 
@@ -156,6 +159,8 @@ def split(
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
         body: open or open-head, or a path to an SMPL or FLAME file.
+        max_people: in a clip; one with more is an error.
+        references: pictures of each clip; with several, each person is looked up in one of them.
         fps: of the mp4s.
         batch_size: clips generated at once.
         steps: of the sampler.
@@ -167,7 +172,12 @@ def split(
     """
     animator = Animator(checkpoint, vae, precision, device)
     maps = map_kind(animator.network.config.control)
-    data = LatentDataModule(latents, vae, batch_size, num_points=animator.num_points, body=body, maps=maps)
+    data = LatentDataModule(
+        latents, vae, batch_size, num_points=animator.num_points, body=body, max_people=max_people, maps=maps,
+        references=references,
+    )  # fmt: skip
+    data.setup("test")
+    data.keep_statistics(animator.info)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for batch in tqdm(data.in_order(split), desc=f"generating {split}"):

@@ -2,26 +2,27 @@
 
 Clips then can be cut and sped up anew every time they are seen, which a cache cannot do, and nothing is stored; each
 step pays for the encoding (the paper's peers cache: at least twice as fast). It is the same fit otherwise: on clips
-that are as long as the fit's, the batches are those that ``datamodules/latents.py`` reads from a cache.
+that are as long as the fit's, encoded in float32, the batches are those that ``datamodules/latents.py`` reads from a
+cache with every frame as a reference.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from datamodules.augment import Augment
 from datamodules.clips import ClipDataModule, to_pixels
 from datamodules.latent_files import LatentInfo, checkpoint_hash
-from datamodules.latents import fitted_on, without_padding
+from datamodules.latents import info_of_resumed, without_padding
 from datamodules.pixels import PixelBatch, PixelDataset
 from datamodules.shards import Shards
 from models.batch import LatentBatch, ReferenceBatch
 from models.isa_dit.clip import load_clip_vision
-from models.isa_dit.module import read_dit
 from models.vae.module import load_vae
 from pipelines.device import choose_device
 from pipelines.encoder import Encoder, FittedClips, Statistics
@@ -30,8 +31,8 @@ from pipelines.encoder import Encoder, FittedClips, Statistics
 class PixelDataModule(ClipDataModule):
     """Clips of the splits ``train``, ``val`` and ``test`` as ``LatentBatch``es, encoded when they are on the device.
 
-    Latents are normalised by statistics of the first training clips, taken when the fit begins. They stand in its
-    checkpoints; a fit that is resumed, also one that began on cached latents, keeps its own.
+    Latents are normalised by statistics of training clips, taken when the fit begins. They stand in its checkpoints; a
+    fit that is resumed, also one that began on cached latents, keeps its own.
 
     Args:
         shards: one shard folder, or several.
@@ -42,7 +43,7 @@ class PixelDataModule(ClipDataModule):
         num_points: surface points a person.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
         max_people: P; a clip with more is an error.
-        references: reference pictures a clip, drawn from its frames.
+        references: reference pictures a clip, of any of its moments.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         statistics_clips: clips whose latents are measured for their mean and spread.
         autocast: encode in bfloat16.
@@ -108,6 +109,7 @@ class PixelDataModule(ClipDataModule):
                 latents=latents,
                 background_latents=background,
                 has_background=there,
+                has_camera=clip.has_camera,
                 reference=ReferenceBatch(
                     latents=info.normalise(stills[:, :, :, None])[:, :, :, 0],
                     clip_tokens=tokens,
@@ -121,21 +123,27 @@ class PixelDataModule(ClipDataModule):
     def info(self) -> LatentInfo:
         """What the latents are: as a checkpoint says that the fit goes on from, or as measured when first asked."""
         if self._info is None:
-            resumed = getattr(self.trainer, "ckpt_path", None)
-            self._info = self._info_in(read_dit(resumed), str(resumed)) if resumed else self._measure()
+            resumed = info_of_resumed(self.trainer)
+            self._info = self._measure() if resumed is None else self._as_in(resumed)
         return self._info
 
-    def _info_in(self, checkpoint: dict[str, Any], where: str) -> LatentInfo:
-        info, _ = fitted_on(checkpoint, where)
+    def _as_in(self, info: LatentInfo) -> LatentInfo:
+        """Statistics of an earlier fit for clips of this one."""
         info.require_vae(self.vae)
-        return info
+        if info.clip_model != self.clip_model:
+            raise ValueError(
+                f"the checkpoint was fitted with clip_model {info.clip_model!r}, this fit has {self.clip_model!r}: its "
+                "tokens mean something else; set data.clip_model to what it was"
+            )
+        return replace(info, num_frames=self.num_frames, image_size=self.size)
 
     def _measure(self) -> LatentInfo:
         """Every rank measures the same clips."""
         device = self.trainer.strategy.root_device if self.trainer else choose_device(None)
         encoder, statistics = self._encoder_on(device), Statistics()
         clips = FittedClips(Shards(self.shards, "train"), self.num_frames, self.size)
-        for row in tqdm(range(min(self.statistics_clips, len(clips))), desc="measuring latents", unit="clip"):
+        rows = np.unique(np.linspace(0, len(clips) - 1, self.statistics_clips).round().astype(int)).tolist()
+        for row in tqdm(rows, desc="measuring latents", unit="clip"):
             statistics.add(encoder.video(to_pixels(clips[row].video))[0].cpu().numpy())
         mean, std = statistics.result()
         return LatentInfo(checkpoint_hash(self.vae), self.clip_model, mean, std, self.num_frames, self.size)
@@ -150,5 +158,5 @@ class PixelDataModule(ClipDataModule):
         return {"info": asdict(self.info()), "num_points": self.num_points}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raise ``ValueError`` when a fit is resumed with another autoencoder."""
-        self._info = self._info_in({type(self).__qualname__: state_dict}, "the checkpoint")
+        """Raise ``ValueError`` when a fit is resumed with another autoencoder or CLIP tower."""
+        self._info = self._as_in(LatentInfo.from_dict(state_dict["info"], "the checkpoint"))

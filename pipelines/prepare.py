@@ -37,7 +37,7 @@ from preprocessing.manifest import (
     write_rejects,
 )
 from preprocessing.preview import Card, draw_sheet, write_preview
-from preprocessing.sample import SCHEMA_VERSION, Sample, make_key
+from preprocessing.sample import SCHEMA_VERSION, STILL_CAMERA, Sample, make_key
 from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
 from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, Limit, check_limits, filter_clip, measure_clip
 from preprocessing.stages.mask_people import MaskConfig, mask_person
@@ -207,6 +207,7 @@ class PrepareClip:
                     "annotators": {
                         "pose": f"mediapipe {version('mediapipe')}",
                         "body": f"fit of the {config.estimate_body.body} body",
+                        "camera": STILL_CAMERA,
                     },
                 },
             )

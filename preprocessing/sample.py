@@ -106,6 +106,10 @@ class Geometry:
     """One more than the joint that moves what is seen of a person; 0 where nobody is."""
 
 
+STILL_CAMERA = "assumed to stand still"
+"""``meta["annotators"]["camera"]`` where nobody measured how the camera moves."""
+
+
 @dataclass
 class Sample:
     """One clip. Every array carries the person axis P, also when P is 1."""
@@ -129,6 +133,12 @@ class Sample:
     @property
     def num_people(self) -> int:
         return self.masks.shape[0]
+
+    @property
+    def has_camera(self) -> bool:
+        """Whether the cameras are known, and not only assumed to stand still, as annotators do that say nothing."""
+        annotators = self.meta.get("annotators")
+        return annotators is None or annotators.get("camera", STILL_CAMERA) != STILL_CAMERA
 
 
 def make_key(source_hash: str, start_frame: int, end_frame: int) -> str:

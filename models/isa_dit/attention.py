@@ -27,8 +27,10 @@ class HeadNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n A"]) -> Float[Tensor, "b heads n a"]:
         x = split_heads(x, self.heads)
-        # Spelled out: torch's rms_norm takes twice as long on a CPU (benchmarks/attention.py).
-        return x * (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt() * self.weight.to(x.dtype)
+        # Spelled out: torch's rms_norm takes twice as long on a CPU (benchmarks/attention.py). Autocast on a GPU gives
+        # rsqrt in float32, which would make queries and keys twice as large.
+        inverse = (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt().to(x.dtype)
+        return x * inverse * self.weight.to(x.dtype)
 
 
 def split_heads(x: Float[Tensor, "b n A"], heads: int) -> Float[Tensor, "b heads n a"]:

@@ -48,7 +48,8 @@ class ReferenceOnBody(nn.Module):
     """Eq. 19: GRIDSAMPLE(z_ref, π_y(Y)), mapped to the width of the body branch.
 
     Each person is looked up in the pictures that are said to show them; a point that several show gets the mean of what
-    they do, and one that none shows zeros and a flag that says so.
+    they do, and one that none shows zeros and a flag that says so. Everyone in a picture hides what is behind them,
+    whoever is looked up there.
     """
 
     def __init__(self, latent_channels: int, width: int) -> None:
@@ -65,8 +66,10 @@ class ReferenceOnBody(nn.Module):
         sampled = F.grid_sample(
             latents, grid[:, :, None].to(latents.dtype), align_corners=False, padding_mode="border"
         )  # fmt: skip
-        shown = repeat(reference.shown & body.person_mask[:, :, None], "B P R -> (B R) (P N)", N=body.points.shape[3])
-        visible = visible_points(pixels, depth, shown, body.image_size, (latents.shape[-2], latents.shape[-1]))
+        points_a_person = body.points.shape[3]
+        there = repeat(body.person_mask, "B P -> (B R) (P N)", R=pictures, N=points_a_person)
+        visible = visible_points(pixels, depth, there, body.image_size, (latents.shape[-2], latents.shape[-1]))
+        visible &= repeat(reference.shown, "B P R -> (B R) (P N)", N=points_a_person)
         seen = rearrange(visible, "(B R) K -> B R K 1", R=pictures).to(sampled.dtype)
         features = rearrange(sampled, "(B R) c K 1 -> B R K c", R=pictures)
         flag = seen.amax(dim=1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
@@ -34,32 +35,39 @@ VALIDATION_TIMES = (0.125, 0.375, 0.625, 0.875)
 """Validation loss is taken and logged at each: near data (small t) conditions hardly matter, near noise they decide."""
 
 
+TRAINING, VALIDATION = 0, 1
+"""What random numbers are for: others for each."""
+
+
 @dataclass(frozen=True)
 class ConditionDropout:
     """Chance that a condition is hidden from one clip of a training batch."""
 
-    reference: float = 0.1
+    everything: float = 0.1
+    """Reference, body and camera together: what guidance leads away from (``sampling.unconditional``)."""
+    reference: float = 0.05
     """The reference picture: latents, features on the body and CLIP tokens together."""
-    body: float = 0.1
-    camera: float = 0.1
+    body: float = 0.05
+    camera: float = 0.05
     background: float = 0.5
     """Zero latents, so that the network also learns to invent a background."""
 
 
 def drop_conditions(given: Conditions, chances: ConditionDropout, generator: torch.Generator) -> Conditions:
-    """``given`` with each condition hidden at random, independently for every clip."""
+    """``given`` with each condition, or all that guidance hides, hidden at random, independently for every clip."""
     batch = given.keep_body.shape[0]
 
     def keep(chance: float) -> Bool[Tensor, " B"]:
         return (torch.rand(batch, generator=generator) >= chance).to(given.keep_body.device)
 
     background = given.background_latents * keep(chances.background)[:, None, None, None, None]
+    something = keep(chances.everything)
     return replace(
         given,
         background_latents=background,
-        keep_reference=given.keep_reference & keep(chances.reference),
-        keep_body=given.keep_body & keep(chances.body),
-        keep_camera=given.keep_camera & keep(chances.camera),
+        keep_reference=given.keep_reference & something & keep(chances.reference),
+        keep_body=given.keep_body & something & keep(chances.body),
+        keep_camera=given.keep_camera & something & keep(chances.camera),
     )
 
 
@@ -118,8 +126,10 @@ class ISADiTModule(L.LightningModule):
             fill(self.network, part_of(content, "network.") or averaged, init_from)  # an exported file has one of them
             fill(self.averaged, averaged, init_from)
 
-    def _generator(self, step: int) -> torch.Generator:
-        return torch.Generator().manual_seed(hash((self.seed, step, self.global_rank)) % 2**63)
+    def _generator(self, *place: int) -> torch.Generator:
+        """Of random choices that depend on the seed, the rank and the place in the fit alone."""
+        seed = np.random.SeedSequence([self.seed, self.global_rank, *place]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed) % 2**63)
 
     def flow_loss(
         self,
@@ -136,7 +146,8 @@ class ISADiTModule(L.LightningModule):
 
     def training_step(self, batch: LatentBatch, batch_idx: int) -> Tensor:
         """One batch at random times, conditions dropped at random."""
-        generator = self._generator(self.global_step)
+        micro_batch = batch_idx % self.trainer.accumulate_grad_batches
+        generator = self._generator(TRAINING, self.global_step, micro_batch)
         given = drop_conditions(batch.conditions(), self.dropout, generator)
         shift = self.network.config.timestep_shift
         t = flow.sample_timesteps(len(batch.keys), shift, generator, self.device)
@@ -150,7 +161,8 @@ class ISADiTModule(L.LightningModule):
         bins = len(VALIDATION_TIMES)
         of_bin = (t * bins).long().clamp(max=bins - 1)
         self._by_time = self._by_time.to(losses).index_add(1, of_bin, torch.stack([losses, torch.ones_like(losses)]))
-        if (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        unfinished = self.trainer.fit_loop._should_accumulate()
+        if unfinished or (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         for time, total, count in zip(VALIDATION_TIMES, *self._by_time.tolist(), strict=True):
             if count:
@@ -170,7 +182,7 @@ class ISADiTModule(L.LightningModule):
         for t in VALIDATION_TIMES:
             at = torch.full((len(batch.keys),), t, device=self.device)
             losses.append(
-                self.flow_loss(self.averaged, batch.latents, given, at, self._generator(-1 - batch_idx)).mean()
+                self.flow_loss(self.averaged, batch.latents, given, at, self._generator(VALIDATION, batch_idx)).mean()
             )
             self.log(f"val/loss_t_{t}", losses[-1], batch_size=len(batch.keys), sync_dist=True)
         self.log("val/loss", sum(losses) / len(losses), prog_bar=True, batch_size=len(batch.keys), sync_dist=True)

@@ -57,6 +57,10 @@ def start_from_sd3(network: ISADiT, weights: Weights, grid: tuple[int, int]) -> 
         ValueError: if depth, width, heads or patches are not those of ``network``, or there is no QK-norm.
     """
     config = network.config
+    if config.prediction != "flow":
+        raise ValueError(
+            f"Stable Diffusion 3 predicts flows: set model.config.prediction to flow, not {config.prediction}"
+        )
     _require("depth", 1 + max(int(found[1]) for name in weights if (found := BLOCK.match(name))), config.depth)
     channels, pixels = config.latent_channels, config.patch_size**2
     patches = weights["pos_embed.proj.weight"]

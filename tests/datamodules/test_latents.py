@@ -114,7 +114,7 @@ def test_another_autoencoder_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"other.ckpt .*is not the autoencoder of these latents"):
         LatentDataModule(str(folder), vae=str(tmp_path / "other.ckpt")).setup("fit")
     second = write_latents(tmp_path / "m", [make_latents(1)])
-    with pytest.raises(ValueError, match="different autoencoders"):
+    with pytest.raises(ValueError, match="different vae_sha256"):
         LatentDataModule([str(folder), str(second)]).info()
     with pytest.raises(ValueError, match=r"fitted on latents of the autoencoder 000000000000…"):
         LatentDataModule(str(folder)).load_state_dict(LatentDataModule(str(second)).state_dict())
@@ -155,3 +155,24 @@ def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):
     held_out = LatentDataModule(str(write_latents(tmp_path / "v", samples, "val")), num_points=4, references=2)
     (first, *_) = held_out.val_dataloader()
     assert torch.equal(first.reference.shown[0, 0], torch.tensor([True, False]))
+
+
+def test_a_resumed_fit_goes_on_with_the_statistics_that_it_began_with(tmp_path):
+    """Also where its loader was there before the checkpoint was read."""
+    folders = [write_latents(tmp_path / name, [make_latents(0)]) for name in ("old", "new")]
+    LatentInfo("0" * 64, "tiny", [3.0, 4.0], 2.0, FRAMES, SIZE).save(folders[0])
+    old, new = (LatentDataModule(str(folder), num_points=0) for folder in folders)
+    before = new.dataset("train")
+    new.load_state_dict(old.state_dict())
+    assert (new.info().mean, new.info().std) == ([3.0, 4.0], 2.0)
+    for dataset in (before, new.dataset("train")):
+        torch.testing.assert_close(dataset[0].latents, old.dataset("train")[0].latents)
+    LatentInfo("0" * 64, "another tower", MEAN, STD, FRAMES, SIZE).save(folders[0])
+    with pytest.raises(ValueError, match="clip_model 'another tower', these latents have 'tiny'"):
+        new.load_state_dict(LatentDataModule(str(folders[0])).state_dict())
+
+
+def test_a_camera_that_was_only_assumed_says_so(tmp_path):
+    samples = [make_latents(0), dataclasses.replace(make_latents(1), has_camera=False)]
+    data = LatentDataModule(str(write_latents(tmp_path / "l", samples, split="val")), num_points=0)
+    assert next(iter(data.val_dataloader())).conditions().keep_camera.tolist() == [True, False]

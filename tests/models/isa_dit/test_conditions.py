@@ -61,6 +61,23 @@ def test_padded_points_hide_nothing():
     assert seen.tolist() == [[False, True]]
 
 
+def test_who_stands_in_front_hides_others_also_where_nobody_looks_them_up(make_conditions):
+    """Person 0 is behind person 1 in both pictures; each is looked up in a picture of their own."""
+    reference = make_conditions(people=2, pictures=2).reference
+    points = reference.body.points.clone()
+    points[:, 1] = points[:, 0] * 0.7  # on the same lines of sight from a camera at the origin, a metre nearer
+    still = torch.eye(4).expand(reference.body.world_to_camera.shape)
+    reference = replace(reference, body=replace(reference.body, points=points, world_to_camera=still))
+    on_body = ReferenceOnBody(16, 8)
+    nothing = on_body.project.bias
+    behind, before = on_body(reference).chunk(2, dim=1)
+    hidden = (behind == nothing).all(dim=-1).float().mean()
+    assert hidden > 0.8
+    assert (before == nothing).all(dim=-1).float().mean() < 0.5
+    alone = replace(reference, body=replace(reference.body, person_mask=torch.tensor([[True, False]] * 2)))
+    assert (on_body(alone)[:, : behind.shape[1]] == nothing).all(dim=-1).float().mean() < 0.5
+
+
 def test_reference_features_are_those_of_the_pixel_behind_each_point():
     """Latents that hold their own pixel coordinates: what a point samples is where it projects (Eq. 19)."""
     side, focal = 4, 40.0

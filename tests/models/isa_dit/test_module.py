@@ -24,6 +24,7 @@ def batch(make_conditions) -> LatentBatch:
         latents=torch.randn_like(given.background_latents),
         background_latents=given.background_latents,
         has_background=torch.tensor([True, False]),
+        has_camera=torch.tensor([True, False]),
         reference=given.reference,
         body=given.body,
     )
@@ -35,15 +36,22 @@ def test_an_absent_background_is_zero(batch):
     assert background[1].abs().max() == 0
 
 
+def test_a_camera_that_is_only_assumed_is_no_condition(batch):
+    given = batch.conditions()
+    assert given.keep_camera.tolist() == [True, False]
+    assert given.keep_body.tolist() == given.keep_reference.tolist() == [True, True]
+
+
 def test_conditions_are_dropped_as_often_as_asked(make_conditions):
     given = make_conditions(1)
     generator = torch.Generator().manual_seed(0)
-    chances = ConditionDropout(reference=0.25, body=0.0, camera=1.0, background=0.5)
+    chances = ConditionDropout(everything=0.2, reference=0.25, body=0.0, camera=1.0, background=0.5)
     kept = [drop_conditions(given, chances, generator) for _ in range(1000)]
     share = lambda name: torch.stack([getattr(k, name) for k in kept]).float().mean().item()  # noqa: E731
-    assert share("keep_reference") == pytest.approx(0.75, abs=0.05)
-    assert share("keep_body") == 1
+    assert share("keep_reference") == pytest.approx(0.8 * 0.75, abs=0.05)
+    assert share("keep_body") == pytest.approx(0.8, abs=0.05)
     assert share("keep_camera") == 0
+    assert not any((k.keep_reference & ~k.keep_body).any() for k in kept)  # without a body nothing is left
     zeroed = torch.stack([(k.background_latents == 0).all(dim=(1, 2, 3, 4)) for k in kept]).float().mean()
     assert zeroed == pytest.approx(0.5, abs=0.05)
 
@@ -124,6 +132,23 @@ def test_a_loss_that_is_not_finite_is_left_to_the_guard(batch):
     trainer.fit(module, DataLoader([batch, spoilt, batch], batch_size=None))
     assert guard.bad_steps == 1
     assert all(weight.isfinite().all() for weight in module.parameters())
+
+
+def test_micro_batches_and_validation_batches_have_random_numbers_of_their_own(batch, monkeypatch):
+    module, times = ISADiTModule(CONFIG, warmup_steps=1), []
+    whole = module.flow_loss
+
+    def flow_loss(network, x0, given, t, generator):
+        times.append((tuple(t.tolist()), torch.rand(1, generator=generator).item()))
+        return whole(network, x0, given, t, generator)
+
+    monkeypatch.setattr(module, "flow_loss", flow_loss)
+    trainer = Trainer(accelerator="cpu", max_steps=3, accumulate_grad_batches=2, num_sanity_val_steps=0, **QUIET)
+    loaders = (DataLoader([batch] * 6, batch_size=None), DataLoader([batch] * 2, batch_size=None))
+    trainer.fit(module, *loaders)
+    assert len(times) == 6 + 2 * 4
+    assert len({t for t, _ in times[:6]}) == 6
+    assert len({number for _, number in times}) == 6 + 2  # the four times of a validation batch have the same noise
 
 
 def test_a_given_average_is_followed_with_its_decay_from_the_first_step(batch, tmp_path):

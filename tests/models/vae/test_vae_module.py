@@ -45,6 +45,7 @@ def clip_batch() -> ClipBatch:
         video=video,
         background=torch.zeros_like(video),
         has_background=torch.zeros(2, dtype=torch.bool),
+        has_camera=torch.ones(2, dtype=torch.bool),
         masks=masks,
         body=body,
         fps=torch.full((2,), 30.0),
