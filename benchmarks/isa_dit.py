@@ -4,9 +4,10 @@
     python -m benchmarks.isa_dit --sizes 512 --people 4 --repeats 3
     python -m benchmarks.isa_dit --out docs/results/isa_dit_speed.json
 
-An ISA group (Fig. 8: spatial, temporal, body and ISA blocks, camera and CLIP) updates the video three times. It stands
-against three transformer blocks whose tokens all attend to all others, as video transformers have them: plain ones of
-the parts that ours are made of, and diffusers' own ``WanTransformerBlock`` (which attends to a text as well).
+An ISA group (Fig. 8: spatial, temporal, body and ISA blocks, camera and CLIP) updates the video three times. ``ISA``
+has one body token a latent for each point, as by default; ``frames`` one for each frame (Eq. 9). They stand against
+three transformer blocks whose tokens all attend to all others, as video transformers have them: plain ones of the parts
+that ours are made of, and diffusers' own ``WanTransformerBlock`` (which attends to a text as well).
 
 CPU-seconds of a forward pass, summed over threads; the least of ``--repeats`` turns counts. The rate is that of
 multiply-accumulates counted (``torch.utils.flop_counter``), as a share of what a plain matrix product of the same width
@@ -74,18 +75,19 @@ class Wan(nn.Module):
         return z
 
 
-def isa_group(given: argparse.Namespace, size: int, people: int) -> Callable[[], Any]:
+def isa_group(given: argparse.Namespace, size: int, people: int, merge_frames: bool) -> Callable[[], Any]:
     """One layer of ours, ready to run."""
     config = ISADiTConfig(
         width=given.width, body_width=given.body_width, heads=given.heads, body_heads=given.body_heads,
-        clip_width=CLIP_WIDTH,
+        clip_width=CLIP_WIDTH, merge_frames=merge_frames,
     )  # fmt: skip
     group = ISAGroup(config, ENCODING, last=False).eval()
     latents, side, points = num_latents(given.frames), size // SPATIAL_FACTOR // PATCH, people * given.points
+    times = latents if merge_frames else given.frames
     tokens = ConditionTokens(
-        body=torch.randn(1, given.frames, points, given.body_width),
+        body=torch.randn(1, times, points, given.body_width),
         body_mask=torch.ones(1, points, dtype=torch.bool),
-        pe_g=torch.randn(1, given.frames, points, ENCODING),
+        pe_g=torch.randn(1, times, points, ENCODING),
         camera=torch.randn(1, latents, side**2, given.width),
         clip=torch.randn(1, CLIP_TOKENS, CLIP_WIDTH),
         beside=torch.empty(0),
@@ -143,7 +145,9 @@ def measure(given: argparse.Namespace) -> dict[str, Row]:
     """Row names are network, pixels and people."""
     jobs: dict[str, tuple[Any, ...]] = {f"matmul {given.width}": (matmul, given.width)}
     for size in given.sizes:
-        jobs |= {f"ISA {size} {people}": (isa_group, given, size, people) for people in given.people}
+        for people in given.people:
+            jobs[f"ISA {size} {people}"] = isa_group, given, size, people, True
+            jobs[f"frames {size} {people}"] = isa_group, given, size, people, False
         jobs |= {f"full {size}": (full_attention, given, size)}
         jobs |= {f"wan {size}": (wan, given, size)} if given.wan else {}
     rows = {name: {"gmac": gmac(*job)} for name, job in jobs.items()}
@@ -165,7 +169,7 @@ def report(rows: dict[str, Row]) -> None:
         print(f"{name:14}{row['gmac']:10.1f}{row['cpu_s']:9.2f}{rates[name] / best:11.0%}")
     for name, row in rows.items():
         kind, size, *people = name.split()
-        if kind != "ISA":
+        if kind not in ("ISA", "frames"):
             continue
         aim = TARGETS.get((int(size), int(people[0])))
         against = [
