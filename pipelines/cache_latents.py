@@ -118,7 +118,7 @@ def cache_latents(
         num_frames: frames of each clip; by default all, if the clips agree.
         start: which frame of each clip is the first of those.
         size: height and width in pixels; by default that of the clips, if they agree.
-        references: reference pictures a clip, spread over all frames that it has, its very first among them.
+        references: reference pictures a clip, spread over all of its frames in which everyone was found.
         maps: also draw the bodies, for fits of a 2D ControlNet in the place of ISA.
         body: open or open-head, or a path to an SMPL or FLAME file: of what ``maps`` draws.
         body_noise: disturb the bodies as an estimator would (1 is about what one leaves, 0 nothing).

@@ -59,8 +59,10 @@ class Encoder:
 
 
 class FittedClips(Dataset):
-    """Of every clip of a split ``num_frames`` frames from ``start`` on, then ``references`` frames spread over all that
-    it has, the first one among them; scaled and cropped to ``size`` (H, W).
+    """Of every clip of a split ``num_frames`` frames from ``start`` on, scaled and cropped to ``size`` (H, W).
+
+    After them come ``references`` frames spread over all those in which everyone was found (over all, if there is
+    none), the first one among them.
 
     Raises:
         ValueError: if a clip ends too early.
@@ -77,11 +79,14 @@ class FittedClips(Dataset):
         return len(self.shards)
 
     def __getitem__(self, index: int) -> Sample:
-        last = self.shards.rows[index].num_frames - 1
-        pictures = np.linspace(0, last, self.references).round().astype(np.int64)
-        frames = np.concatenate([np.arange(self.start, self.start + self.num_frames), pictures])
-        whole = decode(*self.shards.read(index), num_frames=int(frames.max()) + 1)
-        return fit(take_frames(whole, frames), self.size)
+        window = np.arange(self.start, self.start + self.num_frames)
+        if not self.references:
+            return fit(decode(*self.shards.read(index), self.start, self.num_frames), self.size)
+        whole = decode(*self.shards.read(index))
+        found = np.flatnonzero(whole.bodies.valid.all(axis=0))
+        candidates = found if len(found) else np.arange(whole.num_frames)
+        pictures = candidates[np.linspace(0, len(candidates) - 1, self.references).round().astype(np.int64)]
+        return fit(take_frames(whole, np.concatenate([window, pictures])), self.size)
 
 
 class Statistics:

@@ -5,10 +5,11 @@ import torch
 from datamodules.clips import ClipDataModule
 from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule
+from datamodules.shards import Shards
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
 from pipelines.cache_latents import cache_latents
-from pipelines.encoder import Statistics
+from pipelines.encoder import FittedClips, Statistics
 from preprocessing.manifest import verify
 from tests.shard_factory import make_sample, small_shards, write_shards
 
@@ -126,3 +127,17 @@ def test_references_are_of_any_moment_of_the_clip(tmp_path, vae_checkpoint):
         cache_latents(shards, str(vae_checkpoint), str(tmp_path / "late"), num_frames=9, start=4)
     with pytest.raises(ValueError, match="start is the number of a frame, not -1"):
         cache_latents(shards, str(vae_checkpoint), str(tmp_path / "early"), num_frames=5, start=-1)
+
+
+def test_no_reference_is_a_frame_in_which_somebody_was_not_found(tmp_path, vae_checkpoint):
+    sample = make_sample(0, people=2)
+    sample.bodies.valid[1, [0, 4]] = False
+    shards = write_shards(tmp_path / "s", [("train", sample)])
+    clips = FittedClips(Shards(str(shards), "train"), 5, (48, 64), references=3)
+    translation = sample.bodies.translation
+    np.testing.assert_array_equal(clips[0].bodies.translation, translation[:, [0, 1, 2, 3, 4, 1, 5, 8]])
+    sample.bodies.valid[:] = False  # of nobody anywhere: then any frame is as good as another
+    lost = FittedClips(
+        Shards(str(write_shards(tmp_path / "l", [("train", sample)])), "train"), 5, (48, 64), references=2
+    )
+    np.testing.assert_array_equal(lost[0].bodies.translation, translation[:, [0, 1, 2, 3, 4, 0, 8]])
