@@ -149,8 +149,8 @@ def _only(body: BodyBatch, people: slice) -> BodyBatch:
 class LatentDataModule(StreamDataModule):
     """Cached latents of the splits ``train``, ``val`` and ``test``.
 
-    They are normalised by the statistics of the first folder's training clips; in a fit that is resumed, also in one
-    that began from pixels, by those that it began with.
+    They are normalised by the statistics of the first folder's training clips; in a fit that is resumed, or begins from
+    another's weights, also one from pixels, by those that it began with.
 
     Args:
         latents: one folder made by ``pipelines.cache_latents``, or several made with the same autoencoder.
@@ -217,6 +217,10 @@ class LatentDataModule(StreamDataModule):
         self._kept = info
         for dataset in self._made:  # under ZeRO the training set is there before the checkpoint is read
             dataset.info = self.info()
+
+    def vae_sha256(self) -> str:
+        """Of the autoencoder that made the latents."""
+        return self._of_folders().vae_sha256
 
     def _of_folders(self) -> LatentInfo:
         first, *others = [LatentInfo.load(folder) for folder in self.folders]

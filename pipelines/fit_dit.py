@@ -8,15 +8,34 @@ Any key of the configuration can be given on the command line; ``--print_config`
 
 from __future__ import annotations
 
+import logging
+
 from lightning.pytorch.cli import LightningArgumentParser
 
-from datamodules.latents import LatentDataModule, map_kind
-from models.isa_dit.module import ISADiTModule
+from datamodules.latents import LatentDataModule, fitted_on, map_kind
+from models.isa_dit.module import ISADiTModule, read_dit
 from pipelines.callbacks.sample_clips import GenerateClips
 from pipelines.cli import FitCLI
 
+log = logging.getLogger(__name__)
+
 
 class FitDiT(FitCLI):
+    """A fit that begins from another's weights (``model.init_from``) normalises latents as that one did, unless they
+    are of another autoencoder."""
+
+    def before_fit(self) -> None:
+        """Lightning calls this when model and data are there."""
+        if not (begun_from := self._get(self.config, "model.init_from")):
+            return
+        info, _ = fitted_on(read_dit(begun_from), begun_from)
+        if info.vae_sha256 == self.datamodule.vae_sha256():
+            self.datamodule.keep_statistics(info)
+        else:
+            log.warning("%s was fitted on latents of another autoencoder: this fit gets it used to these", begun_from)
+
+
+class FitOnLatents(FitDiT):
     """A ControlNet reads pictures of the bodies; which ones, its network says."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -27,7 +46,7 @@ class FitDiT(FitCLI):
 
 def main(args: list[str] | None = None) -> FitDiT:
     """The command line; what it built is given back."""
-    return FitDiT(ISADiTModule, LatentDataModule, "dit", GenerateClips, description=__doc__, args=args)
+    return FitOnLatents(ISADiTModule, LatentDataModule, "dit", GenerateClips, description=__doc__, args=args)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from models.isa_dit.module import ISADiTModule
 from pipelines.callbacks.sample_clips import GenerateClips
-from pipelines.cli import FitCLI
+from pipelines.fit_dit import FitDiT
 from pipelines.pixels import PixelDataModule
 
 
-def main(args: list[str] | None = None) -> FitCLI:
+def main(args: list[str] | None = None) -> FitDiT:
     """The command line; what it built is given back."""
-    return FitCLI(ISADiTModule, PixelDataModule, "dit", GenerateClips, description=__doc__, args=args)
+    return FitDiT(ISADiTModule, PixelDataModule, "dit", GenerateClips, description=__doc__, args=args)
 
 
 if __name__ == "__main__":

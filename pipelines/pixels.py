@@ -32,7 +32,7 @@ class PixelDataModule(ClipDataModule):
     """Clips of the splits ``train``, ``val`` and ``test`` as ``LatentBatch``es, encoded when they are on the device.
 
     Latents are normalised by statistics of training clips, taken when the fit begins. They stand in its checkpoints; a
-    fit that is resumed, also one that began on cached latents, keeps its own.
+    fit that is resumed, or begins from another's weights, also one on cached latents, keeps those.
 
     Args:
         shards: one shard folder, or several.
@@ -123,19 +123,27 @@ class PixelDataModule(ClipDataModule):
     def info(self) -> LatentInfo:
         """What the latents are: as a checkpoint says that the fit goes on from, or as measured when first asked."""
         if self._info is None:
-            resumed = info_of_resumed(self.trainer)
-            self._info = self._measure() if resumed is None else self._as_in(resumed)
+            if (resumed := info_of_resumed(self.trainer)) is None:
+                self._info = self._measure()
+            else:
+                self.keep_statistics(resumed)
+        assert self._info is not None
         return self._info
 
-    def _as_in(self, info: LatentInfo) -> LatentInfo:
-        """Statistics of an earlier fit for clips of this one."""
+    def vae_sha256(self) -> str:
+        """Of the autoencoder that makes the latents."""
+        return checkpoint_hash(self.vae)
+
+    def keep_statistics(self, info: LatentInfo) -> None:
+        """Normalise as a network knows it from its own fit. Raises ``ValueError`` if that had another autoencoder or
+        CLIP tower."""
         info.require_vae(self.vae)
         if info.clip_model != self.clip_model:
             raise ValueError(
                 f"the checkpoint was fitted with clip_model {info.clip_model!r}, this fit has {self.clip_model!r}: its "
                 "tokens mean something else; set data.clip_model to what it was"
             )
-        return replace(info, num_frames=self.num_frames, image_size=self.size)
+        self._info = replace(info, num_frames=self.num_frames, image_size=self.size)
 
     def _measure(self) -> LatentInfo:
         """Every rank measures the same clips."""
@@ -159,4 +167,4 @@ class PixelDataModule(ClipDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raise ``ValueError`` when a fit is resumed with another autoencoder or CLIP tower."""
-        self._info = self._as_in(LatentInfo.from_dict(state_dict["info"], "the checkpoint"))
+        self.keep_statistics(LatentInfo.from_dict(state_dict["info"], "the checkpoint"))

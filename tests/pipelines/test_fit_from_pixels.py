@@ -90,7 +90,7 @@ def test_a_fit_from_pixels_is_that_on_the_cache(data, vae_checkpoint, tmp_path, 
     assert animators[0].info.num_frames == FRAMES
 
 
-def test_a_resumed_fit_keeps_the_statistics_that_it_began_with(data, vae_checkpoint, tmp_path, monkeypatch):
+def test_a_fit_that_goes_on_from_another_keeps_its_statistics(data, vae_checkpoint, tmp_path, monkeypatch):
     """Of one clip they are others than of six; those of a cache are the cache's."""
     monkeypatch.chdir(tmp_path)
     fit_dit_from_pixels.main(arguments(data, vae_checkpoint, "pixels", "--trainer.max_steps=3"))
@@ -102,6 +102,25 @@ def test_a_resumed_fit_keeps_the_statistics_that_it_began_with(data, vae_checkpo
         content = read_checkpoint(f"{begun}_resumed/last.ckpt", "")
         assert content["global_step"] == 6
         assert fitted_on(content, begun)[0] == before
+
+        new = arguments(data, vae_checkpoint, f"{begun}_new", f"--model.init_from={begun}/last.ckpt")
+        fit_dit_from_pixels.main([*new, "--data.statistics_clips=1", "--trainer.max_steps=1"])
+        content = read_checkpoint(f"{begun}_new/last.ckpt", "")
+        assert content["global_step"] == 1
+        assert fitted_on(content, begun)[0] == before
+
+
+def test_weights_for_another_autoencoder_may_be_begun_from(data, vae_checkpoint, tmp_path, monkeypatch, caplog):
+    """As after the autoencoder was fitted further: its own statistics then, and a word about it."""
+    monkeypatch.chdir(tmp_path)
+    other = torch.load(vae_checkpoint, weights_only=True)
+    torch.save(other | {"global_step": 7}, "other.ckpt")
+    fit_dit.main(dit_arguments(data / "latents", "latents", *to_csv("latents"), "--trainer.max_steps=1"))
+    begun = arguments(data, "other.ckpt", "pixels", "--model.init_from=latents/last.ckpt", "--trainer.max_steps=1")
+    fit_dit_from_pixels.main([*begun, "--data.statistics_clips=1"])
+    assert "fitted on latents of another autoencoder" in caplog.text
+    before, now = (fitted_on(read_checkpoint(f"{name}/last.ckpt", ""), name)[0] for name in ("latents", "pixels"))
+    assert now.mean != pytest.approx(before.mean, abs=1e-4)
 
 
 def test_clips_are_cut_anew_every_time(pixels):
