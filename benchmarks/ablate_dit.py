@@ -88,7 +88,7 @@ def main(args: list[str] | None = None) -> None:
     )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows (all)")
     parser.add_argument("--bodies", nargs="+", choices=NOISE, default=list(NOISE), help="exact, noisy (both)")
-    parser.add_argument("--steps", type=int, default=1000, help="of the full network (%(default)s)")
+    parser.add_argument("--steps", type=int, default=500, help="of the full network (%(default)s)")
     parser.add_argument("--tuning-steps", type=int, default=500, help="of it, to find learning rates (%(default)s)")
     parser.add_argument("--vae-steps", type=int, default=1200, help="of the autoencoder (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
