@@ -101,7 +101,7 @@ class InterspatialAttention(nn.Module):
 
 
 def of_latents(z: Float[Tensor, "B f S D"]) -> Float[Tensor, "Bf S D"]:
-    """The video tokens of each latent."""
+    """The tokens of each latent: of the video, or merged ones of the body."""
     return z.flatten(0, 1)
 
 
