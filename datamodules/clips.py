@@ -25,8 +25,11 @@ class ClipDataset(Dataset):
     """Windows of clips, as batches of one.
 
     Args:
-        training: index by position: shuffled, random windows, augmented. Otherwise by row, frames from 0 on.
+        training: index by position: shuffled, random windows, augmented. Otherwise by row, frames from ``start`` on.
         cache: keep every decoded clip in memory.
+
+    Raises:
+        ValueError: if a clip is too short.
     """
 
     def __init__(
@@ -40,18 +43,19 @@ class ClipDataset(Dataset):
         augment: Augment | None = None,
         cache: bool = False,
         window: tuple[int, int] | None = None,
+        start: int = 0,
     ) -> None:
-        shards.require_frames(num_frames)
+        shards.require_frames(num_frames, start)
         self.window = window or size
         self.shards, self.num_frames, self.size, self.surface = shards, num_frames, size, surface
-        self.seed, self.training, self.augment = seed, training, augment
+        self.seed, self.training, self.augment, self.start = seed, training, augment, start
         self._cache: dict[int, tuple[Sample, Tensor, Tensor]] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self.shards)
 
     def __getitem__(self, index: int) -> ClipBatch:
-        speed, frames, augment = 1.0, np.arange(self.num_frames), None
+        speed, frames, augment = 1.0, self.start + np.arange(self.num_frames), None
         row = self.row_at(index)
         if self.training:
             rng, augment = np.random.default_rng((self.seed, index)), self.augment

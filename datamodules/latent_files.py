@@ -112,6 +112,8 @@ class LatentInfo:
     num_frames: int
     image_size: tuple[int, int]
     """(H, W) in pixels of the clips."""
+    start: int = 0
+    """Which frame of each clip the latents begin at."""
     schema_version: int = SCHEMA_VERSION
 
     @classmethod
@@ -125,7 +127,8 @@ class LatentInfo:
     @classmethod
     def from_dict(cls, values: dict[str, Any], where: str) -> LatentInfo:
         """Check the version, and that the keys are ours. Raises ``ValueError`` naming ``where``."""
-        if values.get("schema_version") != SCHEMA_VERSION or values.keys() != {f.name for f in fields(cls)}:
+        known = {field.name for field in fields(cls)}
+        if values.get("schema_version") != SCHEMA_VERSION or not known - {"start"} <= values.keys() <= known:
             raise ValueError(
                 f"{where}: latents of version {values.get('schema_version')}, this code reads {SCHEMA_VERSION}: "
                 "cache them again"

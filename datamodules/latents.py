@@ -225,7 +225,7 @@ class LatentDataModule(StreamDataModule):
     def _of_folders(self) -> LatentInfo:
         first, *others = [LatentInfo.load(folder) for folder in self.folders]
         for folder, other in zip(self.folders[1:], others, strict=True):
-            for name in ("vae_sha256", "image_size", "num_frames", "clip_model"):
+            for name in ("vae_sha256", "image_size", "num_frames", "start", "clip_model"):
                 if (ours := getattr(first, name)) != (theirs := getattr(other, name)):
                     raise ValueError(
                         f"{folder} and {self.folders[0]} hold latents of different {name} ({theirs} and {ours}): cache "

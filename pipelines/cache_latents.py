@@ -162,7 +162,7 @@ def cache_latents(
                     packed.write(_pack(encoded, rows[encoded.key], frames, height_width))
                 bar.update(len(samples))
     mean, std = statistics.result()
-    LatentInfo(checkpoint_hash(vae), clip_model, mean, std, frames, height_width).save(folder)
+    LatentInfo(checkpoint_hash(vae), clip_model, mean, std, frames, height_width, start).save(folder)
     write_manifest(folder, packed.rows, job=f"latents:{checkpoint_hash(vae)}:{clip_model}")
     settings = {"shards": shards, "vae": vae, "clip_model": clip_model, "num_frames": frames, "size": height_width}
     settings |= {"start": start, "references": references}

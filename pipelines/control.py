@@ -28,8 +28,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.clips import ClipDataModule, to_frames, to_pixels
+from datamodules.clips import ClipDataset, to_frames, to_pixels
+from datamodules.latent_files import LatentInfo
 from datamodules.latents import LatentDataModule, map_kind
+from datamodules.shards import Shards
+from datamodules.surface import Surface
 from models.batch import ClipBatch, Conditions, LatentBatch
 from pipelines.animator import Animator
 from pipelines.cli import run
@@ -115,7 +118,7 @@ def control(
         latents, vae, batch_size, num_points=animator.num_points, body=body, max_people=max_people, maps=maps
     )
     data.keep_statistics(animator.info)
-    truth = _truth(shards, split, animator, max_people)
+    truth = _truth(shards, split, data.info(), max_people)
     found = Findings()
     for batch in tqdm(data.in_order(split), desc=f"clips of {split}", unit="batch"):
         if len(batch.keys) < 2:
@@ -197,10 +200,10 @@ def _pixels(clips: list[UInt8[np.ndarray, "F H W 3"]]) -> list[Video]:
     return [to_pixels(clip)[0] for clip in clips]
 
 
-def _truth(shards: str | list[str], split: str, animator: Animator, max_people: int) -> dict[str, ClipBatch]:
-    info = animator.info
-    clips = ClipDataModule(shards, info.num_frames, info.image_size, batch_size=1, num_points=0, max_people=max_people)
-    return {clip.keys[0]: clip for clip in clips.in_order(split)}
+def _truth(shards: str | list[str], split: str, info: LatentInfo, max_people: int) -> dict[str, ClipBatch]:
+    surface = Surface(0, "open", max_people)
+    clips = ClipDataset(Shards(shards, split), info.num_frames, info.image_size, surface, start=info.start)
+    return {clip.keys[0]: clip for clip in (clips[row] for row in range(len(clips)))}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ ends with an error. docs/vae_evaluation.md says what every figure means.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +138,8 @@ def evaluate_clips(
     """Score generated clips against the clips of the same keys.
 
     Args:
-        generated: folder of {key}.mp4 and, in backgrounds/, the clean background of each as the network knew it.
+        generated: folder of {key}.mp4 and, in backgrounds/, the clean background of each as the network knew it. Clips
+            begin where the true ones do or, as pipelines.generate notes in its split.json, at a later frame.
         truth: one shard folder, or several.
         out: folder for the results.
         lpips_weights: torchvision's VGG-16 or AlexNet with ImageNet weights (.pth); without it there is no LPIPS.
@@ -161,6 +163,8 @@ def evaluate_clips(
     index = {row.key: i for i, row in enumerate(shards.rows)}
     if unknown := [path.stem for path in paths if path.stem not in index]:
         raise ValueError(f"{len(unknown)} of {len(paths)} clips are not in split {split!r} of {truth}: {unknown[0]}, …")
+    noted = Path(generated) / "split.json"
+    start = json.loads(noted.read_text())["start"] if noted.exists() else 0
     where, name = choose_device(device), Path(generated).resolve().name
     judges, gallery = Judges(lpips_weights, fvd_network, where), Gallery(samples)
     _make_folder(out)
@@ -168,7 +172,7 @@ def evaluate_clips(
     for path in tqdm(paths, desc="evaluating", unit="clip"):
         frames, background = _read_clip(path)
         length, height, width = frames.shape[:3]
-        dataset = ClipDataset(shards, length, (height, width), Surface(0, "open", max_people))
+        dataset = ClipDataset(shards, length, (height, width), Surface(0, "open", max_people), start=start)
         behind = None if background is None else to_pixels(background).to(where)
         pair = Pair(dataset[index[path.stem]].to(where), to_pixels(frames).to(where), behind)
         tally.add(pair)

@@ -148,7 +148,8 @@ def split(
 ) -> None:
     """Every clip of a split again, from its reference pictures, motion, camera and background: ``OUT/KEY.mp4``.
 
-    ``OUT/backgrounds/KEY.mp4`` is the background as the autoencoder passes it on, for ``pipelines.evaluate``.
+    ``OUT/backgrounds/KEY.mp4`` is the background as the autoencoder passes it on, and ``OUT/split.json`` says which
+    frame of each clip they begin at, both for ``pipelines.evaluate``.
 
     Args:
         latents: one latent folder, or several.
@@ -180,6 +181,7 @@ def split(
     data.keep_statistics(animator.info)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "split.json").write_text(json.dumps({"split": split, "start": data.info().start}) + "\n")
     for batch in tqdm(data.in_order(split), desc=f"generating {split}"):
         given = batch.conditions()
         if shuffle_motion:

@@ -29,8 +29,8 @@ class HeadNorm(nn.Module):
         x = split_heads(x, self.heads)
         # Spelled out: torch's rms_norm takes twice as long on a CPU (benchmarks/attention.py). Autocast on a GPU gives
         # rsqrt in float32, which would make queries and keys twice as large.
-        inverse = (x.square().mean(dim=-1, keepdim=True) + 1e-6).rsqrt().to(x.dtype)
-        return x * inverse * self.weight.to(x.dtype)
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
+        return x * (mean_square + 1e-6).rsqrt().to(x.dtype) * self.weight.to(x.dtype)
 
 
 def split_heads(x: Float[Tensor, "b n A"], heads: int) -> Float[Tensor, "b heads n a"]:

@@ -109,6 +109,7 @@ def test_references_are_of_any_moment_of_the_clip(tmp_path, vae_checkpoint):
     cached = next(iter(LatentDataModule(str(out), references=3, maps="normals", **options).val_dataloader()))
     pixels = next(iter(ClipDataModule(shards, 9, size, **options).val_dataloader()))
     info = LatentDataModule(str(out)).info()
+    assert info.start == 4
     vae = load_vae(vae_checkpoint)
     expected = vae.encode(pixels.video[:, :, 4:]).mean
     torch.testing.assert_close(info.denormalise(cached.latents), expected, rtol=2e-3, atol=2e-3)

@@ -5,7 +5,10 @@ import json
 import pytest
 import torch
 
-from pipelines.control import Findings, colour_distances, control, psnr_where
+from datamodules.clips import to_pixels
+from datamodules.latent_files import LatentInfo
+from pipelines.control import Findings, _truth, colour_distances, control, psnr_where
+from tests.shard_factory import make_sample, write_shards
 
 
 def test_every_figure_of_clips_of_two_people(people_shards, people_latents, make_dit, vae_checkpoint, tmp_path):
@@ -21,6 +24,16 @@ def test_every_figure_of_clips_of_two_people(people_shards, people_latents, make
         found["people_other_distance"]["mean"] - found["people_own_distance"]["mean"]
     )
     assert (tmp_path / "out" / "control.png").exists()
+
+
+def test_the_truth_begins_where_the_latents_do(tmp_path):
+    sample = make_sample(0)
+    shards = str(write_shards(tmp_path / "s", [("test", sample)]))
+    info = LatentInfo("0" * 64, "tiny", [0.0], 1.0, num_frames=5, image_size=(48, 64), start=4)
+    clip = _truth(shards, "test", info, max_people=1)[sample.key]
+    off = [(clip.video - to_pixels(sample.video[start : start + 5])).abs().mean() for start in (4, 3)]
+    assert off[0] < 0.5 * off[1]  # as H.264 keeps it
+    assert torch.equal(clip.masks[0], torch.from_numpy(sample.masks[:, 4:]))
 
 
 def test_colours_of_people_who_swapped_clothes_are_nearer_to_the_others():

@@ -112,6 +112,20 @@ def test_the_truth_scores_as_the_truth_and_another_clip_does_not(tmp_path):
     assert means["wrong"]["silhouette_iou"] < 0.7 * means["right"]["silhouette_iou"]
 
 
+def test_clips_that_begin_later_are_judged_by_what_is_seen_there(tmp_path):
+    sample = make_sample(0)
+    shards = str(write_shards(tmp_path / "s", [("test", sample)]))
+    found = {}
+    for noted in (True, False):
+        folder = tmp_path / f"noted_{noted}"
+        write_video(folder / f"{sample.key}.mp4", sample.video[4:], 8.0)
+        if noted:
+            (folder / "split.json").write_text('{"split": "test", "start": 4}')
+        evaluate_clips(str(folder), shards, str(tmp_path / f"out_{noted}"), samples=0)
+        found[noted] = json.loads((tmp_path / f"out_{noted}" / "metrics.json").read_text())["metrics"]["psnr"]["mean"]
+    assert found[True] > found[False] + 5
+
+
 def test_bootstrap_interval_covers_the_mean_and_shrinks_as_the_root_of_n():
     rng = np.random.default_rng(0)
     few, many = rng.normal(5, 1, 25), rng.normal(5, 1, 400)
