@@ -128,7 +128,12 @@ class LatentInfo:
     def from_dict(cls, values: dict[str, Any], where: str) -> LatentInfo:
         """Check the version, and that the keys are ours. Raises ``ValueError`` naming ``where``."""
         known = {field.name for field in fields(cls)}
-        if values.get("schema_version") != SCHEMA_VERSION or not known - {"start"} <= values.keys() <= known:
+        if strange := sorted((known - {"start"} - values.keys()) | (values.keys() - known)):
+            raise ValueError(
+                f"{where}: latents of another version of this code ({', '.join(strange)} missing or unknown): cache "
+                "them again"
+            )
+        if values["schema_version"] != SCHEMA_VERSION:
             raise ValueError(
                 f"{where}: latents of version {values.get('schema_version')}, this code reads {SCHEMA_VERSION}: "
                 "cache them again"

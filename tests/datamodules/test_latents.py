@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -176,3 +177,16 @@ def test_a_camera_that_was_only_assumed_says_so(tmp_path):
     samples = [make_latents(0), dataclasses.replace(make_latents(1), has_camera=False)]
     data = LatentDataModule(str(write_latents(tmp_path / "l", samples, split="val")), num_points=0)
     assert next(iter(data.val_dataloader())).conditions().keep_camera.tolist() == [True, False]
+
+
+def test_latents_of_another_version_say_what_is_strange_about_them(tmp_path):
+    folder = write_latents(tmp_path / "l", [make_latents(0)])
+    values = json.loads((folder / "latents.json").read_text())
+    del values["start"]  # of before it was noted: 0
+    assert LatentInfo.from_dict(values, "here").start == 0
+    with pytest.raises(
+        ValueError, match=r"here: latents of another version of this code \(colour, mean missing or unkn"
+    ):
+        LatentInfo.from_dict({k: v for k, v in values.items() if k != "mean"} | {"colour": 1}, "here")
+    with pytest.raises(ValueError, match="latents of version 7, this code reads 1"):
+        LatentInfo.from_dict(values | {"schema_version": 7}, "here")
