@@ -37,7 +37,7 @@ class LatentSample:
     latents: Float[np.ndarray, "c f h w"]
     background_latents: Float[np.ndarray, "c f h w"] | None
     reference_latents: Float[np.ndarray, "K c h w"]
-    """Pictures of the same people, each encoded by itself; the first is the beginning of the clip they come from."""
+    """Pictures of the same people, each encoded by itself; the first is the first frame that shows them all."""
     reference_tokens: Float[np.ndarray, "K L D"]
     reference_frames: Int[np.ndarray, " K"]
     """Which of the frames below the pictures are: those of the latents come first."""
@@ -150,6 +150,14 @@ class LatentInfo:
             raise ValueError(
                 f"{checkpoint} (sha256 {found[:12]}…) is not the autoencoder of these latents "
                 f"({self.vae_sha256[:12]}…): give that one, or cache the latents again"
+            )
+
+    def require_clip(self, clip_model: str) -> None:
+        """Raise ``ValueError`` unless the CLIP tokens are of this very tower."""
+        if clip_model != self.clip_model:
+            raise ValueError(
+                f"the checkpoint was fitted with clip_model {self.clip_model!r}, these clips have {clip_model!r}, whose "
+                "tokens mean something else: take the one that it was fitted with"
             )
 
     def normalise(self, latents: Float[Tensor, "*b c f h w"]) -> Float[Tensor, "*b c f h w"]:

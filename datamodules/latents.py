@@ -209,11 +209,7 @@ class LatentDataModule(StreamDataModule):
                 f"the checkpoint was fitted on latents of the autoencoder {info.vae_sha256[:12]}…, these are of "
                 f"{given.vae_sha256[:12]}…: give the folder it was fitted on"
             )
-        if info.clip_model != given.clip_model:
-            raise ValueError(
-                f"the checkpoint was fitted with clip_model {info.clip_model!r}, these latents have "
-                f"{given.clip_model!r}: give the folder it was fitted on"
-            )
+        info.require_clip(given.clip_model)
         self._kept = info
         for dataset in self._made:  # under ZeRO the training set is there before the checkpoint is read
             dataset.info = self.info()

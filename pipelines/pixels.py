@@ -138,11 +138,7 @@ class PixelDataModule(ClipDataModule):
         """Normalise as a network knows it from its own fit. Raises ``ValueError`` if that had another autoencoder or
         CLIP tower."""
         info.require_vae(self.vae)
-        if info.clip_model != self.clip_model:
-            raise ValueError(
-                f"the checkpoint was fitted with clip_model {info.clip_model!r}, this fit has {self.clip_model!r}: its "
-                "tokens mean something else; set data.clip_model to what it was"
-            )
+        info.require_clip(self.clip_model)
         self._info = replace(info, num_frames=self.num_frames, image_size=self.size)
 
     def _measure(self) -> LatentInfo:

@@ -100,7 +100,7 @@ class ISADiT(nn.Module):
         )
 
     def _encode_places(self, body: BodyBatch) -> Float[Tensor, "B n K C"]:
-        """Eq. 10. A token of four frames has the mean of its places' encodings: Q·K is then the mean kernel."""
+        """Eq. 10. A token of four frames has the mean of its places' encodings: the less sure, the further it moves."""
         encoded = self.config.ispe_scale * self.ispe(ndc_points(body))
         return group_by_latent(encoded).mean(dim=2) if self.config.merge_frames else encoded
 

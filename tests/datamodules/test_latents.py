@@ -169,7 +169,7 @@ def test_a_resumed_fit_goes_on_with_the_statistics_that_it_began_with(tmp_path):
     for dataset in (before, new.dataset("train")):
         torch.testing.assert_close(dataset[0].latents, old.dataset("train")[0].latents)
     LatentInfo("0" * 64, "another tower", MEAN, STD, FRAMES, SIZE).save(folders[0])
-    with pytest.raises(ValueError, match="clip_model 'another tower', these latents have 'tiny'"):
+    with pytest.raises(ValueError, match="clip_model 'another tower', these clips have 'tiny'"):
         new.load_state_dict(LatentDataModule(str(folders[0])).state_dict())
 
 

@@ -139,6 +139,8 @@ def test_another_autoencoder_is_refused(data, pixels, vae_checkpoint, tmp_path):
     changed = PixelDataModule(str(data / "shards"), str(other), num_frames=FRAMES, size=SIZE)
     with pytest.raises(ValueError, match="is not the autoencoder of these latents"):
         changed.load_state_dict(state)
+    with pytest.raises(ValueError, match="clip_model 'tiny', these clips have 'another tower'"):
+        pixels(clip_model="another tower").load_state_dict(state)
     with pytest.raises(ValueError, match="no such checkpoint"):
         PixelDataModule(str(data / "shards"), "absent.ckpt").setup("fit")
     with pytest.raises(ValueError, match="references must be at least 1, not 0"):

@@ -98,7 +98,7 @@ def test_a_motion_backwards_is_another_motion(tiny, make_conditions):
 
 
 def test_a_merged_token_looks_from_the_mean_of_its_places(make_conditions):
-    """Q·K with it is the mean of those with its four places: all of it where the point stands still."""
+    """Where a point stands still that is the encoding of its place."""
     sizes = {"width": 32, "body_width": 24, "depth": 1, "heads": 2, "body_heads": 2, "num_frequencies": 4}
     given = make_conditions(1)
     merged, every = (ISADiT(ISADiTConfig(**sizes, merge_frames=merge)).condition(given) for merge in (True, False))
