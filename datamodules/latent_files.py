@@ -156,8 +156,8 @@ class LatentInfo:
         """Raise ``ValueError`` unless the CLIP tokens are of this very tower."""
         if clip_model != self.clip_model:
             raise ValueError(
-                f"the checkpoint was fitted with clip_model {self.clip_model!r}, these clips have {clip_model!r}, whose "
-                "tokens mean something else: take the one that it was fitted with"
+                f"the checkpoint was fitted with clip_model {self.clip_model!r}, these clips have {clip_model!r}, "
+                "whose tokens mean something else: take the one that it was fitted with"
             )
 
     def normalise(self, latents: Float[Tensor, "*b c f h w"]) -> Float[Tensor, "*b c f h w"]:
