@@ -55,7 +55,8 @@ def tuned_rates(setup: Setup, path: Path, variants: list[str], workers: int) -> 
     """Variant → its best learning rate, as a multiple of the configuration's."""
     cells = {(v, rate): Cell(VARIANTS[v], "exact", rate, TUNING_SEED) for rate in RATES for v in variants}
     names = {key: _name(setup, *key, "exact", TUNING_SEED) for key in cells}
-    results = run_cells(path, {names[key]: partial(dit_cell, setup, cells[key]) for key in cells}, workers)
+    jobs = {names[key]: partial(dit_cell, setup, cells[key], samples=False) for key in cells}
+    results = run_cells(path, jobs, workers)
     return {v: min(RATES, key=lambda rate: results[names[v, rate]]["loss"]) for v in variants}
 
 
@@ -72,10 +73,10 @@ def compute(
 
 
 def _name(setup: Setup, variant: str, rate: float, bodies: str, seed: int) -> str:
-    """Ends with digits that change with the data, and with others that change with the variant's configuration."""
+    """Ends with digits that change with how data are made, and with others that change with the configuration."""
     options = options_of(VARIANTS[variant])
     settings = fingerprint(options, ISADiTConfig(**options["model"]["config"]))
-    of = f"{setup.data.fingerprint()}, settings {settings}"
+    of = f"{setup.data.recipe()}, settings {settings}"
     return f"{variant}, {bodies} bodies, {setup.steps} steps, rate {rate:g}, seed {seed}, data {of}"
 
 
@@ -89,7 +90,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="rows (all)")
     parser.add_argument("--bodies", nargs="+", choices=NOISE, default=list(NOISE), help="exact, noisy (both)")
     parser.add_argument("--steps", type=int, default=500, help="of the full network (%(default)s)")
-    parser.add_argument("--tuning-steps", type=int, default=500, help="of it, to find learning rates (%(default)s)")
+    parser.add_argument("--tuning-steps", type=int, default=250, help="of it, to find learning rates (%(default)s)")
     parser.add_argument("--vae-steps", type=int, default=1200, help="of the autoencoder (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each variant (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="cells side by side, 0 for this process (%(default)s)")
@@ -101,7 +102,7 @@ def main(args: list[str] | None = None) -> None:
     setup = Setup(make(given.work, given.vae_steps, max(1, given.workers)), given.steps)
     path = given.out / "results" / "dit_ablation.json"
     rows, rates = compute(setup, given.tuning_steps, path, given.variants, given.bodies, given.seeds, given.workers)
-    (given.out / "dit_ablation.md").write_text(page(rows, rates, setup))
+    (given.out / "dit_ablation.md").write_text(page(rows, rates, setup, given.tuning_steps))
     plot(rows, given.out / "dit_ablation.png")
     track(rows, rates, setup, given.out)
     print(table(rows))

@@ -70,8 +70,8 @@ def options_of(overlay: str | None) -> dict:
     return OmegaConf.to_container(OmegaConf.merge(*configs), resolve=True)  # type: ignore[return-value]
 
 
-def dit_cell(setup: Setup, cell: Cell) -> Result:
-    """Fit, then take every measure."""
+def dit_cell(setup: Setup, cell: Cell, samples: bool = True) -> Result:
+    """Fit, then take every measure; without ``samples``, losses alone."""
     began = time.process_time()
     options = options_of(cell.overlay)
     steps = steps_of(setup, cell.overlay)
@@ -96,13 +96,15 @@ def dit_cell(setup: Setup, cell: Cell) -> Result:
         network = load_dit(Path(folder) / "last.ckpt")
     fit_seconds = time.process_time() - began
     result: Result = {
+        "data": setup.data.fingerprint(),
         "steps": steps,
         "parameters": sum(p.numel() for p in network.parameters()),
         "fit_cpu_s": fit_seconds,
     }
     with torch.inference_mode():
         result |= losses(network, setup.data, cell.bodies, "val")
-        result |= sample_scores(network, setup.data, cell.bodies)
+        if samples:
+            result |= sample_scores(network, setup.data, cell.bodies)
     return result | {"all_cpu_s": time.process_time() - began}
 
 

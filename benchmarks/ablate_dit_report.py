@@ -40,16 +40,19 @@ def table(rows: Rows, columns: dict[str, tuple[str, int]] | None = None) -> str:
     return "\n".join(lines)
 
 
-def page(rows: Rows, rates: dict[str, float], setup: Setup) -> str:
+def page(rows: Rows, rates: dict[str, float], setup: Setup, tuning_steps: int) -> str:
     """Both tables with what it takes to read them."""
     seeds = len(next(iter(rows.values())))
     steps = {variant: results[0]["steps"] for (_, variant), results in rows.items()}
     sizes = {variant: results[0]["parameters"] / 1e6 for (_, variant), results in rows.items()}
+    makings = len({result["data"] for results in rows.values() for result in results})
     made = "\n".join(f"| {v} | {steps[v]} | {sizes[v]:.2f} | {rates[v]:g} |" for v in steps)
     return f"""# What tells the video about bodies
 
 Made by `make ablate-dit` (`benchmarks/ablate_dit.py`, whose docstring says what each figure is). Mean ± standard
-deviation over {seeds} seed{"s" if seeds > 1 else ""}; equal multiplications for all variants.
+deviation over {seeds} seed{"s" if seeds > 1 else ""}; equal multiplications for all variants. Learning rates were
+chosen by fits of {tuning_steps} steps of the full network. Fitted on {makings} making{"s" if makings > 1 else ""} of
+the data, by one recipe.
 
 | variant | steps | M parameters | learning rate (× the config's) |
 |---|---|---|---|
@@ -102,7 +105,7 @@ def track(rows: Rows, rates: dict[str, float], setup: Setup, out: Path) -> None:
     metrics = {
         f"{bodies}/{variant.replace(' ', '_')}/{key}": float(np.mean([result[key] for result in results]))
         for (bodies, variant), results in rows.items()
-        for key in results[0]
+        for key in results[0].keys() - {"data"}
     }
     files = [out / "dit_ablation.md", out / "dit_ablation.png", out / "results" / "dit_ablation.json"]
     log_result("dit-ablation", f"{setup.steps} steps", {"steps": setup.steps, "rates": rates}, metrics, {"": files})
