@@ -27,8 +27,8 @@ class HeadNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n A"]) -> Float[Tensor, "b heads n a"]:
         x = split_heads(x, self.heads)
-        # Spelled out: torch's rms_norm takes twice as long on a CPU (benchmarks/attention.py). Autocast on a GPU gives
-        # rsqrt in float32, which would make queries and keys twice as large.
+        # Spelled out: torch's rms_norm takes three times as long on large clips (benchmarks/attention.py). Autocast on
+        # a GPU gives rsqrt in float32, which would make queries and keys twice as large.
         mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
         return x * (mean_square + 1e-6).rsqrt().to(x.dtype) * self.weight.to(x.dtype)
 
@@ -41,18 +41,24 @@ def split_heads(x: Float[Tensor, "b n A"], heads: int) -> Float[Tensor, "b heads
 def attend(
     q: Float[Tensor, "b heads n a"],
     k: Float[Tensor, "b heads m a"],
-    v: Float[Tensor, "b heads m a"],
+    v: Float[Tensor, "b heads m c"],
     bias: Float[Tensor, "b heads 1 m"] | None = None,
+    scale: float | None = None,
 ) -> Float[Tensor, "b n A"]:
-    """Eq. 4: softmax(Q Kᵀ / √a + bias) V, heads joined again. A bias of -inf hides a key."""
+    """Eq. 4: softmax(scale · Q Kᵀ + bias) V, heads joined again. The scale is 1 / √a; a bias of -inf hides a key.
+
+    Queries and keys may have more channels than values, if ``scale`` is given."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
     bias = None if bias is None else bias.to(q.dtype)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # The fused bf16 kernel for CPUs is 2-8 times slower here than three plain steps (benchmarks/attention.py).
-        logits = q @ k.mT * q.shape[-1] ** -0.5
+        logits = q @ k.mT * scale
         weights = (logits if bias is None else logits + bias).softmax(dim=-1)
         attended = weights @ v
     else:
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        width, wider = v.shape[-1], q.shape[-1] - v.shape[-1]
+        v = F.pad(v, (0, wider)) if wider else v  # fused kernels want one width
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)[..., :width]
     return rearrange(attended, "b heads n a -> b n (heads a)")
 
 

@@ -86,15 +86,18 @@ class InterspatialAttention(nn.Module):
         v = group_context(self.v(values))
         if context_mask is None:
             return self.out(attend(q, k, split_heads(v, self.heads)))
+        scale = q.shape[-1] ** -0.5
         hidden = repeat(~context_mask, "b m -> b heads 1 m", heads=self.heads)
         bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill(hidden, -torch.inf)
         if self.nobody_value is not None and self.nobody_logit is not None:
-            k = F.pad(k, (0, 0, 1, 0))  # nobody's key is zero: its logit is the bias alone
-            v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
+            # Nobody's logit comes through one more channel, 1 in queries and 0 in keys of bodies. As a bias it would
+            # have a gradient, which fused kernels write for every pair of tokens or, on a CPU, do not write at all.
             crowd = (context_mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
-            nobody = rearrange(self.nobody_logit + crowd[:, None], "b heads -> b heads 1 1")
-            bias = torch.cat([nobody, bias], dim=-1)
-            return self.out(attend(q, k, split_heads(v, self.heads), bias))
+            logit = (self.nobody_logit + crowd[:, None]) / scale
+            q, k = F.pad(q, (0, 1), value=1.0), F.pad(k, (0, 1, 1, 0))
+            k[:, :, 0, -1] = logit.to(k.dtype)
+            v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
+            return self.out(attend(q, k, split_heads(v, self.heads), F.pad(bias, (1, 0)), scale))
         somebody = context_mask.any(dim=-1)[:, None, None]
         bias = bias.masked_fill(~somebody[..., None], 0)  # a softmax over nothing is NaN
         return self.out(attend(q, k, split_heads(v, self.heads), bias)) * somebody

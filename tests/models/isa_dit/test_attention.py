@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.isa_dit.attention import HeadNorm, attend, rotate
+from models.isa_dit.attention import HeadNorm, attend, rotate, split_heads
+from models.isa_dit.isa import NOBODY_KEYS, InterspatialAttention, of_latents
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -15,6 +16,29 @@ def test_plain_steps_in_bf16_equal_the_fused_kernel(masked):
     exact = attend(q, k, v, mask)
     halves = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask)
     torch.testing.assert_close(halves.float(), exact, atol=0.03, rtol=0.03)
+
+
+def test_nobody_is_one_more_key_whose_logit_is_learned():
+    isa = InterspatialAttention(12, 8, 8, heads=2, nobody=True)
+    torch.nn.init.normal_(isa.nobody_value)
+    torch.nn.init.normal_(isa.nobody_logit)
+    x, body, seen = torch.randn(1, 3, 5, 12), torch.randn(1, 3, 7, 8), torch.rand(3, 7) > 0.4
+    found = isa(x, body, body, of_latents, of_latents, seen)
+
+    q, k, v = isa.norm_q(isa.q(x[0])), isa.norm_k(isa.k(body[0])), split_heads(isa.v(body[0]), 2)
+    of_points = (q @ k.mT / 2).exp() * seen[:, None, None]
+    of_nobody = isa.nobody_logit.exp()[:, None] * (seen.sum(dim=-1) / NOBODY_KEYS)[:, None, None]
+    gathered = of_points @ v + of_nobody[..., None] * isa.nobody_value.view(2, 1, 4)
+    shares = gathered / (of_points.sum(dim=-1) + of_nobody)[..., None]
+    expected = isa.out(shares.transpose(1, 2).flatten(-2))
+    torch.testing.assert_close(found, expected)
+    parameters = list(isa.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(found.square().sum(), parameters),
+        torch.autograd.grad(expected.square().sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_rotation_keeps_norms_and_makes_products_depend_on_distance():
