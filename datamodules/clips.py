@@ -16,7 +16,7 @@ from datamodules.surface import Surface
 from datamodules.transforms import fit, take_frames
 from models.batch import ClipBatch
 from models.timeline import SPATIAL_FACTOR, check_num_frames
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Bodies, Sample, decode, decode_bodies
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 
@@ -76,6 +76,12 @@ class ClipDataset(Dataset):
         """Some frames of a clip, in ascending order, scaled and cropped to ``size`` and not augmented."""
         sample, points, rest_points = self._load(row, frames)
         return self._to_batch(fit(sample, self.size), points, rest_points, sample.fps)
+
+    def bodies(self, row: int) -> Bodies:
+        """Of all frames of a clip; its video is not decoded for them."""
+        if self._cache and row in self._cache:
+            return self._cache[row][0].bodies
+        return decode_bodies(*self.shards.read(row))
 
     def _load(self, row: int, frames: np.ndarray) -> tuple[Sample, Tensor, Tensor]:
         """The frames of a clip, decoding no more than needed, and their surface points."""

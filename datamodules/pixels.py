@@ -28,8 +28,8 @@ class PixelBatch(Batch):
 
 
 class PixelDataset(Dataset):
-    """The windows of a ``ClipDataset`` as batches of one, with reference pictures of any moment of the whole clip. What
-    is done to a window to augment it is not done to those."""
+    """The windows of a ``ClipDataset`` as batches of one, with reference pictures of any moment of the whole clip in
+    which everyone was found. What is done to a window to augment it is not done to those."""
 
     def __init__(self, clips: ClipDataset, references: int) -> None:
         self.clips, self.references = clips, references
@@ -39,8 +39,8 @@ class PixelDataset(Dataset):
 
     def __getitem__(self, index: int) -> PixelBatch:
         clips, clip, row = self.clips, self.clips[index], self.clips.row_at(index)
-        candidates, people = clips.shards.rows[row].num_frames, clip.body.person_mask.shape[1]
+        candidates, people = clips.bodies(row).frames_with_everyone(), clip.body.person_mask.shape[1]
         drawn_by = (clips.seed, index) if clips.training else None
-        frames, shown = choose_references(candidates, self.references, people, drawn_by)
-        stills = clips.frames_of(row, frames)
+        chosen, shown = choose_references(len(candidates), self.references, people, drawn_by)
+        stills = clips.frames_of(row, candidates[chosen])
         return PixelBatch(clip, rearrange(stills.video, "B C R H W -> B R C H W"), stills.body, shown[None])

@@ -83,8 +83,7 @@ class FittedClips(Dataset):
         if not self.references:
             return fit(decode(*self.shards.read(index), self.start, self.num_frames), self.size)
         whole = decode(*self.shards.read(index))
-        found = np.flatnonzero(whole.bodies.valid.all(axis=0))
-        candidates = found if len(found) else np.arange(whole.num_frames)
+        candidates = whole.bodies.frames_with_everyone()
         pictures = candidates[np.linspace(0, len(candidates) - 1, self.references).round().astype(np.int64)]
         return fit(take_frames(whole, np.concatenate([window, pictures])), self.size)
 

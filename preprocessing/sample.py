@@ -63,6 +63,11 @@ class Bodies:
     expression: Float[np.ndarray, "P F E"] | None = None
     """Of heads: the strength of the first E of the head model's expressions; None for a face at rest, and for SMPL."""
 
+    def frames_with_everyone(self) -> Int[np.ndarray, " n"]:
+        """Frames in which everyone was found; all frames, if there are none."""
+        found = np.flatnonzero(self.valid.all(axis=0))
+        return found if len(found) else np.arange(self.valid.shape[1])
+
     def take(self, frames: slice | Int[np.ndarray, " f"]) -> Bodies:
         """The given frames of everyone."""
         return Bodies(
@@ -246,9 +251,7 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
     if (version := meta.pop("schema_version", None)) != SCHEMA_VERSION:
         raise SampleError(f"sample {key!r}: schema version {version}, this code reads {SCHEMA_VERSION}: rebuild it")
     fps = float(meta.pop("fps"))
-    body = _load_npz(
-        key, files, "body.npz", "betas", "pose", "translation", "confidence", "valid", optional=("expression",)
-    )
+    bodies = decode_bodies(key, files)
     camera = _load_npz(key, files, "camera.npz", "intrinsics", "world_to_camera")
     mask = _load_npz(key, files, "mask.npz", "masks", "shape")
     total = camera["intrinsics"].shape[0]
@@ -264,7 +267,7 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
         key=key,
         video=_load_video(key, files, "mp4", start, stop),
         masks=masks[:, window],
-        bodies=Bodies(**body).take(window),
+        bodies=bodies.take(window),
         cameras=Cameras(intrinsics=camera["intrinsics"][window], world_to_camera=camera["world_to_camera"][window]),
         fps=fps,
         background=_load_video(key, files, "background.mp4", start, stop) if "background.mp4" in files else None,
@@ -272,6 +275,12 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
     )
     check(sample)
     return sample
+
+
+def decode_bodies(key: str, files: dict[str, bytes]) -> Bodies:
+    """The bodies behind ``files``, of all frames. Raises ``SampleError`` if they cannot be read."""
+    arrays = "betas", "pose", "translation", "confidence", "valid"
+    return Bodies(**_load_npz(key, files, "body.npz", *arrays, optional=("expression",)))
 
 
 def decode_geometry(key: str, files: dict[str, bytes]) -> Geometry:
