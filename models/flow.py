@@ -69,10 +69,15 @@ def guide(v: Velocity, v_uncond: Velocity, scale: float, interval: tuple[float, 
     Args:
         interval: times, from and to, that are guided; elsewhere the unconditional pass is skipped, too. Near noise
             guidance narrows what is drawn, near data it changes nothing (Kynkäänniemi et al. 2024).
+
+    Raises:
+        ValueError: if ``interval`` does not rise within 0 to 1.
     """
+    low, high = interval
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"guidance_interval is two rising times from 0 (data) to 1 (noise), not {low} and {high}")
     if scale == 1:
         return v
-    low, high = interval
 
     def guided(x_t: Tensor, t: Tensor) -> Tensor:
         if not low <= float(t[0]) <= high:  # all clips of a batch are at the same time

@@ -65,11 +65,14 @@ class Animator:
     @torch.inference_mode()
     def generate(
         self, given: Conditions, steps: int, guidance: float, sampler: Literal["euler", "midpoint"], seed: int,
-        windows: Windows | None = None,
+        windows: Windows | None = None, guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> Float[Tensor, "B c f h w"]:  # fmt: skip
         """Normalised latents of one clip for each row of ``given``."""
         with self._precision():
-            return sample(self.network, given.to(self.device), steps, guidance, sampler, seed, windows, progress=True)
+            return sample(
+                self.network, given.to(self.device), steps, guidance, sampler, seed, windows, guidance_interval,
+                progress=True,
+            )  # fmt: skip
 
     @torch.inference_mode()
     def decode(self, latents: Float[Tensor, "B c f h w"]) -> list[FrameArray]:

@@ -97,6 +97,8 @@ def test_two_people_from_pictures_of_their_own_in_a_clip_longer_than_a_window(
     assert np.array_equal(video, decode_frames(again.read_bytes()))
     clip([keys[0], keys[2]], str(motion), str(other), camera, **made)
     assert not np.array_equal(video, decode_frames(other.read_bytes()))
+    clip(keys[:2], str(motion), str(other), camera, guidance_interval=(0.0, 0.9), **made)
+    assert not np.array_equal(video, decode_frames(other.read_bytes()))
 
 
 def test_a_motion_of_more_people_than_are_shown_is_refused(people_shards, make_dit, vae_checkpoint, tmp_path):
