@@ -1,6 +1,6 @@
 """Animate the person of one picture.
 
-    python -m pipelines.generate clip --reference photo.png --motion walk.npz --out walk.mp4
+    python -m pipelines.generate clip --reference photo.png --motion dance.mp4 --out dancing.mp4
     python -m pipelines.generate clip --reference data/shards#3f2a --motion data/shards#91bc --camera orbit --out o.mp4
     python -m pipelines.generate split --latents data/latents --out generated
 
@@ -68,7 +68,7 @@ def clip(
     Args:
         reference: a picture of the person, or FOLDER#KEY. Of several people: one picture with everyone in it, or a list
             with one for each.
-        motion: an .npz, or FOLDER#KEY.
+        motion: an .npz, FOLDER#KEY, or a video of a person, whose motion is estimated.
         out: mp4 to write.
         camera: own, static, orbit or an .npz.
         background: a video or picture of the empty place, or FOLDER#KEY; without it the network invents one.
@@ -94,7 +94,7 @@ def clip(
         raise ValueError(f"{out}: the clip is written as an mp4: give a name that ends in .mp4")
     animator = Animator(checkpoint, vae, precision, device)
     size, windows = animator.info.image_size, animator.windows(window, overlap)
-    moves = read_motion(motion, size)
+    moves = read_motion(motion, size, body)
     cameras = choose_cameras(camera, moves, size, body)
     people = [read_reference(name, size, body) for name in ([reference] if isinstance(reference, str) else reference)]
     frames = moves.bodies.pose.shape[1]

@@ -46,11 +46,10 @@ from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, 
 from preprocessing.stages.track_people import TrackConfig, track_person
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
 from preprocessing.summary import summarise
-from preprocessing.video import VideoInfo, read_frames
+from preprocessing.video import VIDEO_SUFFIXES, VideoInfo, read_frames
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 
 
 @dataclass
@@ -299,6 +298,11 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     given = parser.instantiate(parser.parse_args(arguments))
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
     return given.videos, given.out, PrepareConfig(**fields), given.workers
+
+
+def default_settings() -> PrepareConfig:
+    """``configs/prepare/default.yaml``."""
+    return parse(["--videos=.", "--out=."])[2]
 
 
 def main(arguments: list[str] | None = None) -> None:

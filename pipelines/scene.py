@@ -22,14 +22,12 @@ from datamodules.transforms import fit, take_frames
 from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
-from preprocessing.annotators.mediapipe_pose import MediaPipePose
+from pipelines.estimation import body_in_picture, body_in_video
 from preprocessing.manifest import read_manifest
 from preprocessing.sample import NUM_BETAS, NUM_HEAD_JOINTS, NUM_JOINTS, Bodies, Cameras, Sample, decode
-from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
-from preprocessing.stages.mask_people import MaskConfig, mask_person
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.scene.cameras import Shot, place
-from preprocessing.video import iter_frames
+from preprocessing.video import VIDEO_SUFFIXES, iter_frames
 
 BODY_SHARE = 0.75
 """Of the picture's height that the body (of a bust, the head) fills when a motion comes without a camera."""
@@ -81,13 +79,7 @@ def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
     """
     if "#" in name:
         return read_clip(name, size, frames=1)
-    picture = read_picture(name)[None]
-    landmarks = MediaPipePose().annotate(picture, fps=1.0)
-    if not landmarks.found.any():
-        raise ValueError(f"{name}: nobody was found in this picture; give one that shows a whole person")
-    masks, _ = mask_person(landmarks.segmentation, landmarks.found, MaskConfig(0.5, 0.05, 0.0))
-    fitted = fit_body(landmarks, masks[0], (picture.shape[1], picture.shape[2]), 1.0, BodyFitConfig(body=body))
-    return fit(Sample("reference", picture, masks, fitted.bodies, fitted.cameras, fps=1.0), size)
+    return fit(body_in_picture(name, read_picture(name), body), size)
 
 
 def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
@@ -99,18 +91,20 @@ def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
         raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
 
 
-def read_motion(name: str, size: tuple[int, int]) -> Motion:
-    """A motion from ``FOLDER#KEY`` or an ``.npz``, cut to 1 + 4k frames.
+def read_motion(name: str, size: tuple[int, int], body: str = "open") -> Motion:
+    """A motion from ``FOLDER#KEY``, an ``.npz`` or a video, cut to 1 + 4k frames.
 
-    The ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians; J is 24 for SMPL and 5 for FLAME),
-    ``translation`` (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and optionally ``betas`` (10 or P×10) and, for
-    heads, ``expression`` (F×E or P×F×E).
+    Of a video, the person's ``body`` is estimated in its longest shot, as by the preparation of training data. The
+    ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians; J is 24 for SMPL and 5 for FLAME), ``translation``
+    (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and optionally ``betas`` (10 or P×10) and, for heads,
+    ``expression`` (F×E or P×F×E).
 
     Raises:
-        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN.
+        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN; if nobody is seen in
+            the video for long enough.
     """
-    if "#" in name:
-        sample = read_clip(name, size)
+    if "#" in name or Path(name).suffix.lower() in VIDEO_SUFFIXES:
+        sample = read_clip(name, size) if "#" in name else fit(body_in_video(Path(name), body), size)
         sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
         return Motion(sample.bodies, sample.cameras, sample.fps)
     arrays = _read_npz(name, ("pose", "translation", "fps"))

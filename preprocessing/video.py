@@ -24,6 +24,9 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
+"""Lower case; what makes a file a video where a folder is searched or a user names one."""
+
 CRF = 16
 """x264's quality: at 16 the 4:2:0 colour of the format costs more than the quantiser does."""
 

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from models.body import load_body
 from models.geometry import project
-from pipelines import scene
+from pipelines import estimation, scene
 from pipelines.scene import Motion
+from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.sample import Bodies
-from preprocessing.video import write_video
+from preprocessing.synthetic.render.bodies import render_bodies
+from preprocessing.video import read_frames, write_video
 from tests.shard_factory import make_sample, small_shards
 
 SIZE = (48, 64)
@@ -91,6 +95,31 @@ def test_a_motion_without_an_array_or_file_is_refused(tmp_path):
         scene.read_motion(str(tmp_path / "m.npz"), SIZE)
     with pytest.raises(ValueError, match=r"none\.npz"):
         scene.read_motion(str(tmp_path / "none.npz"), SIZE)
+
+
+def test_the_motion_of_a_real_video_is_estimated(real_videos, tmp_path):
+    """Two shots; the longer one counts, and the body lies over the person in the picture."""
+    shot = read_frames(real_videos / "default_juggle.mp4", 0, 22, step=2, size=(270, 480))
+    other = np.full((7, 270, 480, 3), (200, 40, 40), np.uint8)
+    write_video(tmp_path / "v.mp4", np.concatenate([other, shot]), fps=12.0)
+    motion = scene.read_motion(str(tmp_path / "v.mp4"), (72, 128))
+    assert motion.fps == 12
+    assert motion.bodies.pose.shape == (1, 9, 24, 3)
+    assert motion.cameras.intrinsics[0, 0, 2] == pytest.approx(64)
+    _, drawn = render_bodies(load_body("open"), motion.bodies, motion.cameras, (72, 128))
+    annotated = MediaPipePose().annotate(shot[:9], 12.0).segmentation > 0.5
+    seen = np.stack([cv2.resize(mask.astype(np.float32), (128, 72)) for mask in annotated]) > 0.5
+    assert (drawn & seen).sum() / (drawn | seen).sum() > 0.6
+    write_video(tmp_path / "empty.mp4", np.full((20, 64, 64, 3), 90, np.uint8), fps=25.0)
+    with pytest.raises(ValueError, match=r"empty.mp4: no person: none found in any frame"):
+        scene.read_motion(str(tmp_path / "empty.mp4"), SIZE)
+
+
+def test_a_motion_of_too_many_frames_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(estimation, "MOST_FRAMES", 10)
+    write_video(tmp_path / "v.mp4", np.full((21, 64, 64, 3), 90, np.uint8), fps=50.0)
+    with pytest.raises(ValueError, match="11 frames in one shot, at most 10"):
+        scene.read_motion(str(tmp_path / "v.mp4"), SIZE)
 
 
 def person_at(x: float, z: float, frames: int = 5) -> Motion:
