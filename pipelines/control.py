@@ -23,12 +23,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.clips import ClipDataset, to_frames, to_pixels
+from datamodules.clips import ClipDataset, to_pixels
 from datamodules.latent_files import LatentInfo
 from datamodules.latents import LatentDataModule, map_kind
 from datamodules.shards import Shards
@@ -36,23 +35,22 @@ from datamodules.surface import Surface
 from models.batch import ClipBatch, Conditions, LatentBatch
 from pipelines.animator import Animator
 from pipelines.cli import run
+from pipelines.control_picture import Shown, Video, draw, points_in_picture
 from pipelines.metrics.silhouette import silhouette_iou
-from pipelines.panels import contact_sheet
 from pipelines.scoring import bootstrap
 from pipelines.shuffle import shuffled_camera, shuffled_motion
 from pipelines.tracking import log_result
 
-SHOWN_CLIPS, SHOWN_FRAMES = 4, 4
-
-Video = Float[Tensor, "3 F H W"]
+SHOWN_CLIPS = 4
 
 
 @dataclass
 class Findings:
-    """Figures of clips, and pictures of the first few."""
+    """Figures of clips, and pictures of some."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
-    rows: list[list[Video]] = field(default_factory=list)
+    shown: list[dict[str, Shown]] = field(default_factory=list)
+    """See ``control_picture.draw``."""
 
     def add(self, name: str, value: float) -> None:
         """One clip's (or person's)."""
@@ -119,7 +117,8 @@ def control(
     )
     data.keep_statistics(animator.info)
     truth = _truth(shards, split, data.info(), max_people)
-    found = Findings()
+    found, keys = Findings(), list(truth)
+    to_show = {keys[row] for row in np.linspace(0, len(keys) - 1, SHOWN_CLIPS).round().astype(int)}
     for batch in tqdm(data.in_order(split), desc=f"clips of {split}", unit="batch"):
         if len(batch.keys) < 2:
             break  # the last clip, alone: it has no other to compare with
@@ -130,13 +129,14 @@ def control(
             name: _pixels(animator.decode(animator.generate(given, steps, guidance, sampler, seed)))
             for name, given in variants(batch)
         }
-        judge(found, batch, true, videos, _pixels(animator.decode(batch.background_latents)))
+        behind = _pixels(animator.decode(batch.background_latents))
+        judge(found, batch, true, videos, behind)
+        found.shown += [look(batch, i, true[i], videos, behind) for i, key in enumerate(batch.keys) if key in to_show]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     summary = found.summary()
     (folder / "control.json").write_text(json.dumps(summary, indent=2) + "\n")
-    rows = [to_frames(video) for row in found.rows for video in row]
-    Image.fromarray(contact_sheet(rows, SHOWN_FRAMES)).save(folder / "control.png")
+    draw(folder / "control.png", found.shown)
     settings: dict[str, object] = {"latents": latents, "split": split, "checkpoint": checkpoint, "steps": steps}
     metrics = {f"{name}/{part}": value for name, scores in summary.items() for part, value in scores.items()}
     log_result("control", folder.name, settings, metrics, {"": [folder / "control.json", folder / "control.png"]})
@@ -174,8 +174,22 @@ def judge(
         for own, others in colour_distances(videos["own"][i], clip.video[0], masks[0]):
             found.add("people_own_distance", own)
             found.add("people_other_distance", others)
-        if len(found.rows) < SHOWN_CLIPS:
-            found.rows.append([clip.video[0], *(videos[name][i] for name, _ in variants(batch))])
+
+
+def look(
+    batch: LatentBatch, i: int, true: ClipBatch, videos: dict[str, list[Video]], behind: list[Video]
+) -> dict[str, Shown]:
+    """What the picture shows of a clip: what it was told, and what was made of it."""
+    other_motion = dict(variants(batch))["motion"].body
+    return {
+        "true clip": Shown(true.video[0]),
+        "generated": Shown(videos["own"][i]),
+        "other motion (dots)": Shown(videos["motion"][i], points_in_picture(other_motion, i)),
+        "background invented": Shown(videos["no background"][i]),
+        "… and other camera": Shown(videos["camera"][i]),
+        "other background": Shown(behind[i - 1]),
+        "… generated": Shown(videos["background"][i]),
+    }
 
 
 def psnr_where(video: Video, target: Video, where: Bool[Tensor, "F H W"]) -> float:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from datamodules.clips import to_pixels
 from datamodules.latent_files import LatentInfo
@@ -23,7 +24,8 @@ def test_every_figure_of_clips_of_two_people(people_shards, people_latents, make
     assert found["people_gain"]["mean"] == pytest.approx(
         found["people_other_distance"]["mean"] - found["people_own_distance"]["mean"]
     )
-    assert (tmp_path / "out" / "control.png").exists()
+    picture = Image.open(tmp_path / "out" / "control.png")
+    assert picture.size == (1160, 695)  # four clips, seven rows
 
 
 def test_the_truth_begins_where_the_latents_do(tmp_path):
