@@ -5,32 +5,20 @@ import json
 import pytest
 
 from benchmarks import ablate_dit, ablate_dit_cell
-from benchmarks.ablate_dit_data import CLIP_FRAMES, FOLDERS, SIZE
 from models.isa_dit.module import VALIDATION_TIMES
-from tests.shard_factory import make_sample, write_shards
 
 
 def never(*_: object) -> None:
     raise AssertionError("computed again")
 
 
-@pytest.fixture
-def work(tmp_path):
-    """Two clips in the place of each set."""
-    for place, (name, (_, split, _)) in enumerate(FOLDERS.items()):
-        people = 2 if "multi" in name else 1
-        clips = [make_sample(2 * place + i, CLIP_FRAMES, (SIZE, SIZE), people) for i in range(2)]
-        write_shards(tmp_path / "work" / "shards" / name, [(split, clip) for clip in clips])
-    return tmp_path / "work"
-
-
-def test_a_second_run_does_nothing(work, tmp_path, monkeypatch, capsys):
+def test_a_second_run_does_nothing(dit_work, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ablate_dit, "RATES", (1.0,))
     monkeypatch.setattr(ablate_dit_cell, "SAMPLING_STEPS", 2)
     tracked = []
     monkeypatch.setattr(ablate_dit, "track", lambda rows, rates, setup, out: tracked.append(rows))
     args = ["--variants", "full", "2D normals", "--steps=2", "--tuning-steps=1", "--vae-steps=1", "--seeds=1"]
-    args += ["--bodies", "noisy", "--workers=0", f"--work={work}", f"--out={tmp_path / 'docs'}"]
+    args += ["--bodies", "noisy", "--workers=0", f"--work={dit_work}", f"--out={tmp_path / 'docs'}"]
     ablate_dit.main(args)
     path = tmp_path / "docs" / "results" / "dit_ablation.json"
     cells = json.loads(path.read_text())
