@@ -69,7 +69,7 @@ synthetic: $(READY)  ## Synthetic clips to shards: make synthetic SET=train OUT=
 	  --size $(SIZE) --workers $(WORKERS)
 
 CAMERA ?= own
-generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=walk.npz OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]
+generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=dance.mp4 OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]
 	@$(call need,REFERENCE,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	@$(call need,MOTION,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \

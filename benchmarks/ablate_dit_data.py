@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cells import fingerprint
+from datamodules.latent_files import SCHEMA_VERSION as LATENT_VERSION
 from pipelines import fit_vae, synthesize
 from pipelines.cache_latents import cache_latents
-from preprocessing.manifest import MANIFEST
+from preprocessing.manifest import MANIFEST, write_atomically
+from preprocessing.sample import SCHEMA_VERSION as CLIP_VERSION
+from preprocessing.synthetic.sets import SETS
 
 SIZE, FPS, CLIP_FRAMES = 64, 8, 17
 """Of clips: small, so that a fit takes minutes."""
@@ -62,9 +65,10 @@ class Data:
         return self.work / "vae" / "last.ckpt"
 
     def recipe(self) -> str:
-        """Six digits that change with what is asked for."""
+        """Six digits that change with what is asked for, and with the versions of the sets and of the files."""
         clips = FOLDERS, SIZE, FPS, CLIP_FRAMES, START, NUM_FRAMES, NOISE
-        return fingerprint(clips, Path(VAE_CONFIG), self.vae_steps)
+        versions = {which: SETS[which].version for which, _, _ in FOLDERS.values()}, CLIP_VERSION, LATENT_VERSION
+        return fingerprint(clips, versions, Path(VAE_CONFIG), self.vae_steps)
 
     def fingerprint(self) -> str:
         """Six digits that change with what came out."""
@@ -78,14 +82,7 @@ def make(work: Path, vae_steps: int, workers: int) -> Data:
         ValueError: if ``work`` holds what was made by another recipe.
     """
     data = Data(work, vae_steps)
-    recipe = work / "recipe"
-    if recipe.exists() and recipe.read_text() != data.recipe():
-        raise ValueError(
-            f"{work} was made by recipe {recipe.read_text()}, this is {data.recipe()} (clips, {VAE_CONFIG} or its "
-            "steps differ): remove the folder, or name another with --work"
-        )
-    work.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(data.recipe())
+    _require_recipe(work, data.recipe())
     for name, (which, split, count) in FOLDERS.items():
         if not (data.shards(name) / MANIFEST).exists():
             synthesize.main(
@@ -107,3 +104,17 @@ def make(work: Path, vae_steps: int, workers: int) -> Data:
                 body_noise=noise,
             )  # fmt: skip
     return data
+
+
+def _require_recipe(work: Path, recipe: str) -> None:
+    path = work / "recipe"
+    if path.exists() and path.read_text() != recipe:
+        raise ValueError(
+            f"{work} was made by recipe {path.read_text()}, this is {recipe} (clips, {VAE_CONFIG} or its steps "
+            "differ): name another folder with --work"
+        )
+    if not path.exists():
+        if work.is_dir() and any(work.iterdir()):
+            raise ValueError(f"{work} does not say how what is in it was made: name an empty folder with --work")
+        work.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, recipe.encode())

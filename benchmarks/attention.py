@@ -53,9 +53,10 @@ def nobody_as_bias(q: Tensor, k: Tensor, v: Tensor, logit: Tensor) -> Tensor:
 
 def nobody_as_channel(q: Tensor, k: Tensor, v: Tensor, logit: Tensor) -> Tensor:
     """As ``InterspatialAttention`` has it."""
-    scale = q.shape[-1] ** -0.5
-    q, k = F.pad(q, (0, 1), value=1.0), F.pad(k, (0, 1, 1, 0))
-    k[:, :, 0, -1] = logit / scale
+    width = q.shape[-1]
+    scale, more = width**-0.5, 8 - width % 8
+    q, k = F.pad(q, (0, more), value=1.0), F.pad(k, (0, more, 1, 0))
+    k[:, :, 0, width] = logit / scale
     return attend(q, k, v, torch.zeros(1, 1, 1, k.shape[2]), scale)
 
 

@@ -13,22 +13,25 @@ import argparse
 import shutil
 from pathlib import Path
 
-from benchmarks.ablate_dit_cell import CONFIG, GUIDANCE, SAMPLING_STEPS
+from benchmarks.ablate_dit_cell import CONFIG, GUIDANCE, SAMPLING_STEPS, options_of
 from benchmarks.ablate_dit_data import JUDGED, Data, make
+from benchmarks.cells import fingerprint
 from models.isa_dit.module import read_dit
 from pipelines import fit_dit
 from pipelines.control import control
 
 
-def fitted(data: Data, steps: int) -> Path:
-    """The checkpoint of a fit of so many steps; one that was stopped goes on."""
-    folder = data.work / f"control_{steps}_steps"
+def fitted(data: Data, steps: int, background_dropout: float) -> Path:
+    """The checkpoint of such a fit; one that was stopped goes on."""
+    setting = fingerprint(data.recipe(), options_of(None), steps, background_dropout)
+    folder = data.work / f"control_{setting}"
     checkpoint = folder / "last.ckpt"
     done = read_dit(checkpoint)["global_step"] if checkpoint.exists() else 0
     if done < steps:
         fit_dit.main(
             ["fit", f"--config={CONFIG}", f"--data.latents={data.latents('exact')}", f"--data.vae={data.vae}",
-             f"--trainer.max_steps={steps}", "--trainer.val_check_interval=500", "--samples.every_n_steps=1000",
+             f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={min(500, steps)}",
+             "--samples.every_n_steps=1000", f"--model.dropout.background={background_dropout}",
              f"--checkpoint.dirpath={folder}", *([f"--ckpt_path={checkpoint}"] if done else [])]
         )  # fmt: skip
     return checkpoint
@@ -40,6 +43,9 @@ def main(args: list[str] | None = None) -> None:
         prog="python -m benchmarks.control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=3000, help="of the fit (%(default)s)")
+    parser.add_argument(
+        "--background-dropout", type=float, default=0.5, help="share of clips that hide their background (%(default)s)"
+    )
     parser.add_argument("--vae-steps", type=int, default=1200, help="of the autoencoder (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="that make the clips (%(default)s)")
     parser.add_argument(
@@ -47,11 +53,12 @@ def main(args: list[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder (%(default)s)")
     given = parser.parse_args(args)
-    data = make(given.work, given.vae_steps, given.workers)
+    data = make(given.work, given.vae_steps, max(1, given.workers))
     found = given.work / "control"
+    checkpoint = fitted(data, given.steps, given.background_dropout)
     control(
         str(data.latents("exact")), [str(data.shards(name)) for name in JUDGED], str(found), vae=str(data.vae),
-        checkpoint=str(fitted(data, given.steps)), steps=SAMPLING_STEPS, guidance=GUIDANCE,
+        checkpoint=str(checkpoint), steps=SAMPLING_STEPS, guidance=GUIDANCE,
     )  # fmt: skip
     (given.out / "results").mkdir(parents=True, exist_ok=True)
     shutil.copy(found / "control.json", given.out / "results" / "control.json")

@@ -63,6 +63,13 @@ def schedule(steps: int, shift: float = 1.0, device: torch.device | None = None)
     return shift_timesteps(torch.linspace(1, 0, steps + 1, device=device), shift)
 
 
+def check_interval(interval: tuple[float, float]) -> None:
+    """Raise ``ValueError`` if times fall, or leave 0 to 1."""
+    low, high = interval
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"guidance_interval is two times that rise from 0 (data) to 1 (noise), not {low} and {high}")
+
+
 def guide(v: Velocity, v_uncond: Velocity, scale: float, interval: tuple[float, float] = (0.0, 1.0)) -> Velocity:
     """Classifier-free guidance: v_u + scale (v_c - v_u). The unconditional pass is skipped at scale 1.
 
@@ -71,13 +78,12 @@ def guide(v: Velocity, v_uncond: Velocity, scale: float, interval: tuple[float, 
             guidance narrows what is drawn, near data it changes nothing (Kynkäänniemi et al. 2024).
 
     Raises:
-        ValueError: if ``interval`` does not rise within 0 to 1.
+        ValueError: if ``interval`` is none (``check_interval``).
     """
-    low, high = interval
-    if not 0 <= low <= high <= 1:
-        raise ValueError(f"guidance_interval is two rising times from 0 (data) to 1 (noise), not {low} and {high}")
+    check_interval(interval)
     if scale == 1:
         return v
+    low, high = interval
 
     def guided(x_t: Tensor, t: Tensor) -> Tensor:
         if not low <= float(t[0]) <= high:  # all clips of a batch are at the same time

@@ -110,6 +110,8 @@ def control(
     Raises:
         ValueError: if latents and shards do not hold the same clips, or something given cannot be used.
     """
+    if batch_size < 2:
+        raise ValueError(f"batch_size must be at least 2, not {batch_size}: each clip is given what is another's")
     animator = Animator(checkpoint, vae, precision, device)
     maps = map_kind(animator.network.config.control)
     data = LatentDataModule(
@@ -118,10 +120,11 @@ def control(
     data.keep_statistics(animator.info)
     truth = _truth(shards, split, data.info(), max_people)
     found, keys = Findings(), list(truth)
-    to_show = {keys[row] for row in np.linspace(0, len(keys) - 1, SHOWN_CLIPS).round().astype(int)}
+    judged = len(keys) - (len(keys) % batch_size == 1)  # a last clip alone has no other to compare with
+    to_show = {keys[row] for row in np.linspace(0, judged - 1, SHOWN_CLIPS).round().astype(int)}
     for batch in tqdm(data.in_order(split), desc=f"clips of {split}", unit="batch"):
         if len(batch.keys) < 2:
-            break  # the last clip, alone: it has no other to compare with
+            break
         if missing := [key for key in batch.keys if key not in truth]:
             raise ValueError(f"clip {missing[0]!r} is not in {shards}: give the shards that the latents were made of")
         true = [truth[key] for key in batch.keys]
@@ -132,6 +135,8 @@ def control(
         behind = _pixels(animator.decode(batch.background_latents))
         judge(found, batch, true, videos, behind)
         found.shown += [look(batch, i, true[i], videos, behind) for i, key in enumerate(batch.keys) if key in to_show]
+    if not found.values:
+        raise ValueError(f"split {split!r} of {latents} has {len(keys)} clips: at least 2 are needed to compare")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     summary = found.summary()

@@ -39,9 +39,7 @@ class Shown:
 
 
 def draw(path: Path, clips: list[dict[str, Shown]]) -> None:
-    """Each clip is what its column shows, from top to bottom, by name."""
-    if not clips:
-        return
+    """Each clip is what its column shows, from top to bottom, by name; at least one."""
     names = list(clips[0])
     figure = Figure((2.6 * len(clips) + 1.2, 0.95 * len(names) + 0.3), layout="constrained")
     axes = figure.subplots(len(names), len(clips), squeeze=False)

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule, map_kind
 from models.body import load_body
+from models.flow import check_interval
 from pipelines.animator import Animator, conditions, in_shape_of
 from pipelines.cli import run
 from pipelines.panels import contact_sheet
@@ -68,7 +69,8 @@ def clip(
     Args:
         reference: a picture of the person, or FOLDER#KEY. Of several people: one picture with everyone in it, or a list
             with one for each.
-        motion: an .npz, FOLDER#KEY, or a video of a person, whose motion is estimated.
+        motion: an .npz, FOLDER#KEY, or a video, of which the motion of one person is estimated: its longest shot, at
+            most 600 frames, under a camera that stands still.
         out: mp4 to write.
         camera: own, static, orbit or an .npz.
         background: a video or picture of the empty place, or FOLDER#KEY; without it the network invents one.
@@ -77,7 +79,7 @@ def clip(
         body: open or open-head, or a path to an SMPL or FLAME file: of the same kind as the motion.
         steps: of the sampler.
         guidance: CFG scale; 1 is without.
-        guidance_interval: times, from and to (1 is noise), that are guided: other steps cost half.
+        guidance_interval: times that are guided, from and to (1 is noise), as '[0.2,0.9]': other steps cost half.
         sampler: euler or midpoint.
         seed: decides the noise.
         window: frames that are generated at once; longer clips are joined from overlapping windows. By default as many
@@ -92,6 +94,7 @@ def clip(
     target = Path(out)
     if target.suffix.lower() != ".mp4":
         raise ValueError(f"{out}: the clip is written as an mp4: give a name that ends in .mp4")
+    check_interval(guidance_interval)
     animator = Animator(checkpoint, vae, precision, device)
     size, windows = animator.info.image_size, animator.windows(window, overlap)
     moves = read_motion(motion, size, body)
@@ -170,12 +173,13 @@ def split(
         batch_size: clips generated at once.
         steps: of the sampler.
         guidance: CFG scale; 1 is without.
-        guidance_interval: times, from and to (1 is noise), that are guided: other steps cost half.
+        guidance_interval: times that are guided, from and to (1 is noise), as '[0.2,0.9]': other steps cost half.
         sampler: euler or midpoint.
         seed: decides the noise.
         precision: of the networks.
         device: by default a GPU where there is one.
     """
+    check_interval(guidance_interval)
     animator = Animator(checkpoint, vae, precision, device)
     maps = map_kind(animator.network.config.control)
     data = LatentDataModule(

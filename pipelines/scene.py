@@ -107,6 +107,10 @@ def read_motion(name: str, size: tuple[int, int], body: str = "open") -> Motion:
         sample = read_clip(name, size) if "#" in name else fit(body_in_video(Path(name), body), size)
         sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
         return Motion(sample.bodies, sample.cameras, sample.fps)
+    if not name.lower().endswith(".npz"):
+        raise ValueError(
+            f"{name}: a motion is FOLDER#KEY, an .npz, or a video that ends in {', '.join(sorted(VIDEO_SUFFIXES))}"
+        )
     arrays = _read_npz(name, ("pose", "translation", "fps"))
     pose, translation = arrays["pose"].astype(np.float32), arrays["translation"].astype(np.float32)
     face = arrays["expression"].astype(np.float32) if "expression" in arrays else None

@@ -47,7 +47,7 @@ def attend(
 ) -> Float[Tensor, "b n A"]:
     """Eq. 4: softmax(scale · Q Kᵀ + bias) V, heads joined again. The scale is 1 / √a; a bias of -inf hides a key.
 
-    Queries and keys may have more channels than values, if ``scale`` is given."""
+    Queries and keys may have more channels than values."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     bias = None if bias is None else bias.to(q.dtype)
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:

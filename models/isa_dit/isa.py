@@ -91,11 +91,13 @@ class InterspatialAttention(nn.Module):
         bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill(hidden, -torch.inf)
         if self.nobody_value is not None and self.nobody_logit is not None:
             # Nobody's logit comes through one more channel, 1 in queries and 0 in keys of bodies. As a bias it would
-            # have a gradient, which fused kernels write for every pair of tokens or, on a CPU, do not write at all.
+            # have a gradient, which fused kernels write for every pair of tokens or, on a CPU, refuse.
             crowd = (context_mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
             logit = (self.nobody_logit + crowd[:, None]) / scale
-            q, k = F.pad(q, (0, 1), value=1.0), F.pad(k, (0, 1, 1, 0))
-            k[:, :, 0, -1] = logit.to(k.dtype)
+            width = q.shape[-1]
+            more = 8 - width % 8  # and zeros up to a multiple of 8, as kernels on GPUs want it
+            q, k = F.pad(q, (0, more), value=1.0), F.pad(k, (0, more, 1, 0))
+            k[:, :, 0, width] = logit.to(k.dtype)
             v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
             return self.out(attend(q, k, split_heads(v, self.heads), F.pad(bias, (1, 0)), scale))
         somebody = context_mask.any(dim=-1)[:, None, None]

@@ -40,3 +40,5 @@ def test_a_second_run_does_nothing(dit_work, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("| bodies")
     with pytest.raises(ValueError, match="made by recipe"):
         ablate_dit.main([*args, "--vae-steps=2"])
+    with pytest.raises(ValueError, match="does not say how"):
+        ablate_dit.main([*args, f"--work={tmp_path}"])

@@ -93,6 +93,10 @@ def test_a_motion_without_an_array_or_file_is_refused(tmp_path):
     np.savez(tmp_path / "m.npz", pose=np.zeros((5, 24, 3)))
     with pytest.raises(ValueError, match="no array translation, fps"):
         scene.read_motion(str(tmp_path / "m.npz"), SIZE)
+    with pytest.raises(ValueError, match=r"none\.mpg: a motion is FOLDER#KEY, an \.npz, or a video that ends in \.avi"):
+        scene.read_motion("none.mpg", SIZE)
+    with pytest.raises(ValueError, match="is a head"):
+        scene.read_motion("none.mp4", SIZE, "open-head")
     with pytest.raises(ValueError, match=r"none\.npz"):
         scene.read_motion(str(tmp_path / "none.npz"), SIZE)
 
@@ -111,14 +115,14 @@ def test_the_motion_of_a_real_video_is_estimated(real_videos, tmp_path):
     seen = np.stack([cv2.resize(mask.astype(np.float32), (128, 72)) for mask in annotated]) > 0.5
     assert (drawn & seen).sum() / (drawn | seen).sum() > 0.6
     write_video(tmp_path / "empty.mp4", np.full((20, 64, 64, 3), 90, np.uint8), fps=25.0)
-    with pytest.raises(ValueError, match=r"empty.mp4: no person: none found in any frame"):
+    with pytest.raises(ValueError, match=r"empty\.mp4, the shot from 0\.0 to 0\.8 s: no person: none found"):
         scene.read_motion(str(tmp_path / "empty.mp4"), SIZE)
 
 
 def test_a_motion_of_too_many_frames_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(estimation, "MOST_FRAMES", 10)
     write_video(tmp_path / "v.mp4", np.full((21, 64, 64, 3), 90, np.uint8), fps=50.0)
-    with pytest.raises(ValueError, match="11 frames in one shot, at most 10"):
+    with pytest.raises(ValueError, match=r"the shot from 0\.0 to 0\.4 s: 11 frames, at most 10"):
         scene.read_motion(str(tmp_path / "v.mp4"), SIZE)
 
 

@@ -1,5 +1,7 @@
 """Attention against torch's own, and positions that are relative."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,7 +25,10 @@ def test_nobody_is_one_more_key_whose_logit_is_learned():
     torch.nn.init.normal_(isa.nobody_value)
     torch.nn.init.normal_(isa.nobody_logit)
     x, body, seen = torch.randn(1, 3, 5, 12), torch.randn(1, 3, 7, 8), torch.rand(3, 7) > 0.4
-    found = isa(x, body, body, of_latents, of_latents, seen)
+    with patch("torch.nn.functional.scaled_dot_product_attention", wraps=F.scaled_dot_product_attention) as kernel:
+        found = isa(x, body, body, of_latents, of_latents, seen)
+    assert [tokens.shape[-1] % 8 for tokens in kernel.call_args.args] == [0, 0, 0]  # or GPUs have no fused kernel
+    assert not kernel.call_args.kwargs["attn_mask"].requires_grad
 
     q, k, v = isa.norm_q(isa.q(x[0])), isa.norm_k(isa.k(body[0])), split_heads(isa.v(body[0]), 2)
     of_points = (q @ k.mT / 2).exp() * seen[:, None, None]
