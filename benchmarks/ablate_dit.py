@@ -5,9 +5,10 @@
 
 Every variant is one YAML of ``configs/dit/variants`` laid over ``configs/dit/ablation.yaml``, fitted by
 ``pipelines.fit_dit`` for as many steps as cost the multiplications of ``--steps`` of the full network, at the learning
-rate that was best for it (of ``RATES``, by validation loss, with a seed that counts nowhere else, in fits of
-``--tuning-steps``). Bodies are exact, or disturbed as an estimator would find them (``datamodules/body_noise.py``), in
-training and in judging alike. The reference picture is of another moment than the clip.
+rate that was best for it (of ``RATES``, by the loss over people on held-out clips, with a seed that counts nowhere
+else, in fits of ``--tuning-steps``). Bodies are exact, or disturbed as an estimator would find them
+(``datamodules/body_noise.py``), in training and in judging alike. The reference picture is of another moment than the
+clip.
 
 Figures, mean ± standard deviation over seeds:
 
@@ -57,7 +58,7 @@ def tuned_rates(setup: Setup, path: Path, variants: list[str], workers: int) -> 
     names = {key: _name(setup, *key, "exact", TUNING_SEED) for key in cells}
     jobs = {names[key]: partial(dit_cell, setup, cells[key], samples=False) for key in cells}
     results = run_cells(path, jobs, workers)
-    return {v: min(RATES, key=lambda rate: results[names[v, rate]]["loss"]) for v in variants}
+    return {v: min(RATES, key=lambda rate: results[names[v, rate]]["people_loss"]) for v in variants}
 
 
 def compute(

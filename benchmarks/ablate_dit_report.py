@@ -51,8 +51,8 @@ def page(rows: Rows, rates: dict[str, float], setup: Setup, tuning_steps: int) -
 
 Made by `make ablate-dit` (`benchmarks/ablate_dit.py`, whose docstring says what each figure is). Mean ± standard
 deviation over {seeds} seed{"s" if seeds > 1 else ""}; equal multiplications for all variants. Learning rates were
-chosen by fits of {tuning_steps} steps of the full network. Fitted on {makings} making{"s" if makings > 1 else ""} of
-the data, by one recipe.
+chosen by fits of {tuning_steps} steps of the full network and their loss over people. Data of one recipe, made
+{makings} time{"s" if makings > 1 else ""}.
 
 | variant | steps | M parameters | learning rate (× the config's) |
 |---|---|---|---|
