@@ -1,7 +1,7 @@
 """What ``benchmarks/ablate_dit.py`` fits and judges on: synthetic clips, an autoencoder fitted on them, its latents.
 
-Made once, in ``--work``; a part that is there is not made again. On another machine the autoencoder comes out slightly
-different, since sums are rounded otherwise: cells of both stand in one table, and say which data they saw.
+Made once, in ``--work``; a part that is there is not made again. On another machine the autoencoder may come out
+slightly different, where sums are rounded otherwise: cells of both stand in one table, and say which data they saw.
 """
 
 from __future__ import annotations

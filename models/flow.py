@@ -78,7 +78,7 @@ def guide(v: Velocity, v_uncond: Velocity, scale: float, interval: tuple[float, 
             guidance narrows what is drawn, near data it changes nothing (Kynkäänniemi et al. 2024).
 
     Raises:
-        ValueError: if ``interval`` is none (``check_interval``).
+        ValueError: if ``check_interval`` refuses ``interval``.
     """
     check_interval(interval)
     if scale == 1:

@@ -185,11 +185,10 @@ def look(
     batch: LatentBatch, i: int, true: ClipBatch, videos: dict[str, list[Video]], behind: list[Video]
 ) -> dict[str, Shown]:
     """What the picture shows of a clip: what it was told, and what was made of it."""
-    other_motion = dict(variants(batch))["motion"].body
     return {
         "true clip": Shown(true.video[0]),
         "generated": Shown(videos["own"][i]),
-        "other motion (dots)": Shown(videos["motion"][i], points_in_picture(other_motion, i)),
+        "other motion (dots)": Shown(videos["motion"][i], points_in_picture(shuffled_motion(batch.body), i)),
         "background invented": Shown(videos["no background"][i]),
         "… and other camera": Shown(videos["camera"][i]),
         "other background": Shown(behind[i - 1]),
