@@ -69,11 +69,11 @@ synthetic: $(READY)  ## Synthetic clips to shards: make synthetic SET=train OUT=
 	  --size $(SIZE) --workers $(WORKERS)
 
 CAMERA ?= own
-generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=dance.mp4 OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4]
+generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=dance.mp4 OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4] [PEOPLE=2]
 	@$(call need,REFERENCE,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	@$(call need,MOTION,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
-	  $(if $(BACKGROUND),--background "$(BACKGROUND)") --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
+	  $(if $(BACKGROUND),--background "$(BACKGROUND)") $(if $(PEOPLE),--people $(PEOPLE)) --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
 
 ablate-vae: $(READY)  ## What the VAE's training strategies are worth, each left out: benchmarks/ablate_vae.py names its data
 	$(PYTHON) -m benchmarks.ablate_vae --workers $(WORKERS)

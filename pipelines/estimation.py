@@ -11,42 +11,43 @@ from jaxtyping import UInt8
 
 from models.body import HeadModel, load_body
 from pipelines.prepare import PrepareConfig, default_settings
+from preprocessing.annotators.follow_people import follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.executor import Rejected
 from preprocessing.sample import Sample
-from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
+from preprocessing.stages.estimate_body import fit_bodies
 from preprocessing.stages.filter_clips import filter_clip
-from preprocessing.stages.mask_people import MaskConfig, mask_person
+from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.split_scenes import find_shots, frame_step
-from preprocessing.stages.track_people import track_person
+from preprocessing.stages.track_people import track_people
 from preprocessing.video import read_frames
 
 MOST_FRAMES = 600
 """Of a video that are estimated at once: pictures and bodies of all are in memory."""
 
 
-def body_in_picture(name: str, picture: UInt8[np.ndarray, "H W 3"], body: str) -> Sample:
-    """A clip of one frame: the picture, and the person as they stand in it.
+def people_in_picture(name: str, picture: UInt8[np.ndarray, "H W 3"], body: str, count: int = 1) -> Sample:
+    """A clip of one frame: the picture, and its ``count`` largest people as they stand in it, from left to right.
 
     Raises:
-        ValueError: if nobody is found in it.
+        ValueError: if fewer people are found in it.
     """
-    landmarks = MediaPipePose().annotate(picture[None], fps=1.0)
-    if not landmarks.found.any():
-        raise ValueError(f"{name}: nobody was found in this picture; give one that shows a whole person")
-    masks, _ = mask_person(landmarks.segmentation, landmarks.found, MaskConfig(0.5, 0.05, 0.0))
-    fitted = fit_body(landmarks, masks[0], (picture.shape[0], picture.shape[1]), 1.0, BodyFitConfig(body=body))
-    return Sample("reference", picture[None], masks, fitted.bodies, fitted.cameras, fps=1.0)
+    try:
+        sample, _ = _estimate(picture[None], 1.0, body, count)
+    except Rejected as error:
+        raise ValueError(f"{name}: {error.reason}; give a picture that shows whole people") from error
+    return replace(sample, key="reference")
 
 
-def body_in_video(path: Path, body: str) -> Sample:
-    """The longest shot of a video, and the person who is seen longest in it. The camera is taken to stand still.
+def people_in_video(path: Path, body: str, count: int = 1) -> Sample:
+    """The longest shot of a video, and the ``count`` largest of the people who are in it for long enough, from left to
+    right. The camera is taken to stand still.
 
     A fit that `make shards` would refuse is told of, and used all the same.
 
     Raises:
-        ValueError: if the video cannot be read, its longest shot is too long, nobody is in it for long enough, or
-            ``body`` is a head.
+        ValueError: if the video cannot be read, its longest shot is too long, fewer people are in it for long enough,
+            or ``body`` is a head.
     """
     if isinstance(load_body(body), HeadModel):
         raise ValueError(f"body {body!r} is a head, and videos tell how whole people move: give the motion as an .npz")
@@ -54,17 +55,28 @@ def body_in_video(path: Path, body: str) -> Sample:
     frames, fps, where = _longest_shot(path, config)
     print(f"{where}: estimating its motion", file=sys.stderr)
     try:
-        landmarks, _ = track_person(MediaPipePose().annotate(frames, fps), config.track_people)
-        masks, _ = mask_person(landmarks.segmentation, landmarks.found, config.mask_people)
+        sample, scores = _estimate(frames, fps, body, count)
     except Rejected as error:
         raise ValueError(f"{where}: {error.reason}") from error
-    size = frames.shape[1], frames.shape[2]
-    fitted = fit_body(landmarks, masks[0], size, fps, replace(config.estimate_body, body=body))
     try:
-        filter_clip(fitted.scores, config.filter_bodies)
+        filter_clip(scores, config.filter_bodies)
     except Rejected as error:
         print(f"{where}: the estimated body does not fit well ({error.reason})", file=sys.stderr)
-    return Sample("motion", frames, masks, fitted.bodies, fitted.cameras, fps)
+    return replace(sample, key="motion")
+
+
+def _estimate(
+    frames: UInt8[np.ndarray, "F H W 3"], fps: float, body: str, count: int
+) -> tuple[Sample, dict[str, float]]:
+    """Raises ``Rejected`` if there are too few people. Others are no strays: the user says how many are meant."""
+    config, size = default_settings(), (frames.shape[1], frames.shape[2])
+    tracked = replace(config.track_people, max_people=count, max_stray_share=1.0)
+    people, _ = track_people(follow_people(frames, MediaPipePose()), len(frames), size, tracked)
+    if len(people) < count:
+        raise Rejected(f"{count} people are asked for, {len(people)} found")
+    people, masks, _ = mask_people(people, replace(config.mask_people, min_area=0.0))
+    fitted = fit_bodies(people, masks, size, fps, replace(config.estimate_body, body=body))
+    return Sample("", frames, masks, fitted.bodies, fitted.cameras, fps), fitted.worst_scores
 
 
 def _longest_shot(path: Path, config: PrepareConfig) -> tuple[UInt8[np.ndarray, "F H W 3"], float, str]:

@@ -51,6 +51,7 @@ def clip(
     checkpoint: str = "outputs/dit/last.ckpt",
     vae: str = "outputs/vae/last.ckpt",
     body: str = "open",
+    people: int | None = None,
     steps: int = 30,
     guidance: float = 2.0,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
@@ -68,15 +69,16 @@ def clip(
 
     Args:
         reference: a picture of the person, or FOLDER#KEY. Of several people: one picture with everyone in it, or a list
-            with one for each.
-        motion: an .npz, FOLDER#KEY, or a video, of which the motion of one person is estimated: its longest shot, at
-            most 600 frames, under a camera that stands still.
+            with one for each, from left to right as they are in the motion.
+        motion: an .npz, FOLDER#KEY, or a video, of which the motion is estimated: its longest shot, at most 600 frames,
+            under a camera that stands still.
         out: mp4 to write.
         camera: own, static, orbit or an .npz.
         background: a video or picture of the empty place, or FOLDER#KEY; without it the network invents one.
         checkpoint: of the ISA-DiT.
         vae: checkpoint of the autoencoder that it was fitted with.
         body: open or open-head, or a path to an SMPL or FLAME file: of the same kind as the motion.
+        people: how many people of a video are animated, the largest ones; by default as many as there are references.
         steps: of the sampler.
         guidance: CFG scale; 1 is without.
         guidance_interval: times that are guided, from and to (1 is noise), as '[0.2,0.9]': other steps cost half.
@@ -97,13 +99,17 @@ def clip(
     check_interval(guidance_interval)
     animator = Animator(checkpoint, vae, precision, device)
     size, windows = animator.info.image_size, animator.windows(window, overlap)
-    moves = read_motion(motion, size, body)
+    if people is not None and people < 1:
+        raise ValueError(f"people is {people}, at least 1 is animated")
+    names = [reference] if isinstance(reference, str) else reference
+    moves = read_motion(motion, size, body, people or len(names))
     cameras = choose_cameras(camera, moves, size, body)
-    people = [read_reference(name, size, body) for name in ([reference] if isinstance(reference, str) else reference)]
+    everyone = len(moves.bodies.betas) if len(names) == 1 else 1
+    references = [read_reference(name, size, body, everyone) for name in names]
     frames = moves.bodies.pose.shape[1]
     place = None if background is None else read_background(background, frames, size)
-    bodies = in_shape_of(people, moves.bodies)
-    given = conditions(animator, people, bodies, cameras, place, body)
+    bodies = in_shape_of(references, moves.bodies)
+    given = conditions(animator, references, bodies, cameras, place, body)
     latents = animator.generate(given, steps, guidance, sampler, seed, windows, guidance_interval)
 
     recipe: dict[str, object] = {"generated": True, "generator": "ISA4D", "reference": reference, "motion": motion}
@@ -117,7 +123,7 @@ def clip(
     write_video(target, decoded, moves.fps, metadata={"title": target.stem, "comment": said})
     few = Cameras(cameras.intrinsics[at], cameras.world_to_camera[at])
     drawn, _ = render_bodies(load_body(body), bodies.take(at), few, size)
-    rows = [person.video.repeat(len(at), axis=0) for person in people]
+    rows = [picture.video.repeat(len(at), axis=0) for picture in references]
     Image.fromarray(contact_sheet([*rows, drawn, np.stack(shown)], len(at))).save(target.with_suffix(".png"))
     target.with_suffix(".json").write_text(json.dumps(recipe, indent=2) + "\n")
     made = [target, target.with_suffix(".png"), target.with_suffix(".json")]

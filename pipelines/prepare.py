@@ -24,6 +24,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from models.body import load_body
+from preprocessing.annotators.follow_people import follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.executor import Workers, stage
 from preprocessing.manifest import (
@@ -38,12 +39,12 @@ from preprocessing.manifest import (
 )
 from preprocessing.preview import Card, draw_sheet, write_preview
 from preprocessing.sample import SCHEMA_VERSION, STILL_CAMERA, Sample, make_key
-from preprocessing.stages.estimate_body import BodyFitConfig, fit_body
+from preprocessing.stages.estimate_body import BodyFitConfig, fit_bodies
 from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, Limit, check_limits, filter_clip, measure_clip
-from preprocessing.stages.mask_people import MaskConfig, mask_person
+from preprocessing.stages.mask_people import MaskConfig, mask_people
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, find_shots
-from preprocessing.stages.track_people import TrackConfig, track_person
+from preprocessing.stages.track_people import TrackConfig, track_people
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
 from preprocessing.summary import summarise
 from preprocessing.video import VIDEO_SUFFIXES, VideoInfo, read_frames
@@ -163,7 +164,7 @@ class PrepareClip:
 
     def __init__(self, config: PrepareConfig) -> None:
         self.config = config
-        self.annotator = MediaPipePose()
+        self.network = MediaPipePose()
         self.body = load_body(config.estimate_body.body)
 
     def __call__(self, clip: Clip) -> PreparedClip:
@@ -178,15 +179,17 @@ class PrepareClip:
             filter_clip(scores, config.filter_clips)
             resize = Resize.within(size, config.max_side)
         with stage("track_people", scores):
-            landmarks, track_scores = track_person(self.annotator.annotate(frames, window.fps), config.track_people)
+            stretches = follow_people(frames, self.network)
+            people, track_scores = track_people(stretches, len(frames), size, config.track_people)
             scores |= track_scores
-        landmarks.pixels, landmarks.segmentation = resize.points(landmarks.pixels), resize.maps(landmarks.segmentation)
+        for person in people:
+            person.pixels, person.segmentation = resize.points(person.pixels), resize.maps(person.segmentation)
         with stage("mask_people", scores):
-            masks, mask_scores = mask_person(landmarks.segmentation, landmarks.found, config.mask_people)
+            people, masks, mask_scores = mask_people(people, config.mask_people)
             scores |= mask_scores
         with stage("estimate_body", scores):
-            fit = fit_body(landmarks, masks[0], resize.stored, window.fps, config.estimate_body)
-            scores |= fit.scores
+            fit = fit_bodies(people, masks, resize.stored, window.fps, config.estimate_body)
+            scores |= fit.worst_scores
             filter_clip(scores, config.filter_bodies)
         with stage("write_shards", scores):
             source = clip.source
@@ -203,6 +206,7 @@ class PrepareClip:
                     "source_frames": [window.start, window.stop, window.step],
                     "licence": config.licence,
                     "scores": scores,
+                    "scores_of_people": fit.scores,
                     "annotators": {
                         "pose": f"mediapipe {version('mediapipe')}",
                         "body": f"fit of the {config.estimate_body.body} body",

@@ -22,7 +22,7 @@ from datamodules.transforms import fit, take_frames
 from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
-from pipelines.estimation import body_in_picture, body_in_video
+from pipelines.estimation import people_in_picture, people_in_video
 from preprocessing.manifest import read_manifest
 from preprocessing.sample import NUM_BETAS, NUM_HEAD_JOINTS, NUM_JOINTS, Bodies, Cameras, Sample, decode
 from preprocessing.synthetic.people.figure import posed_vertices
@@ -68,18 +68,18 @@ def read_clip(name: str, size: tuple[int, int], frames: int | None = None) -> Sa
     return fit(decode(*shards.read(index), num_frames=frames), size)
 
 
-def read_reference(name: str, size: tuple[int, int], body: str) -> Sample:
-    """A clip of one frame: the picture, and the person as they stand in it.
+def read_reference(name: str, size: tuple[int, int], body: str, people: int = 1) -> Sample:
+    """A clip of one frame: the picture, and the people as they stand in it.
 
-    ``name`` is ``FOLDER#KEY`` (its first frame, with its own bodies) or a picture, whose body is estimated by the
-    stages that prepare videos.
+    ``name`` is ``FOLDER#KEY`` (its first frame, with its own bodies) or a picture, of whose ``people`` largest people
+    the bodies are estimated by the stages that prepare videos; they come from left to right.
 
     Raises:
-        ValueError: if it cannot be read, or nobody is found in it.
+        ValueError: if it cannot be read, or fewer people are found in it.
     """
     if "#" in name:
         return read_clip(name, size, frames=1)
-    return fit(body_in_picture(name, read_picture(name), body), size)
+    return fit(people_in_picture(name, read_picture(name), body, people), size)
 
 
 def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
@@ -91,20 +91,20 @@ def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
         raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
 
 
-def read_motion(name: str, size: tuple[int, int], body: str = "open") -> Motion:
+def read_motion(name: str, size: tuple[int, int], body: str = "open", people: int = 1) -> Motion:
     """A motion from ``FOLDER#KEY``, an ``.npz`` or a video, cut to 1 + 4k frames.
 
-    Of a video, the person's ``body`` is estimated in its longest shot, as by the preparation of training data. The
-    ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians; J is 24 for SMPL and 5 for FLAME), ``translation``
-    (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and optionally ``betas`` (10 or P×10) and, for heads,
-    ``expression`` (F×E or P×F×E).
+    Of a video, each ``body`` of its ``people`` largest people is estimated in its longest shot, as by the preparation
+    of training data; they come from left to right. The ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians;
+    J is 24 for SMPL and 5 for FLAME), ``translation`` (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and
+    optionally ``betas`` (10 or P×10) and, for heads, ``expression`` (F×E or P×F×E).
 
     Raises:
-        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN; if nobody is seen in
-            the video for long enough.
+        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN; if fewer people are
+            seen in the video for long enough.
     """
     if "#" in name or Path(name).suffix.lower() in VIDEO_SUFFIXES:
-        sample = read_clip(name, size) if "#" in name else fit(body_in_video(Path(name), body), size)
+        sample = read_clip(name, size) if "#" in name else fit(people_in_video(Path(name), body, people), size)
         sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
         return Motion(sample.bodies, sample.cameras, sample.fps)
     if not name.lower().endswith(".npz"):

@@ -1,84 +1,160 @@
-"""Body landmarks and a person mask from MediaPipe's pose network, which its wheel carries: nothing to download.
+"""Body landmarks and person masks from MediaPipe's pose networks, which its wheel carries: nothing to download.
 
-The network follows the most prominent person. It looks at each frame within the region where the previous frame put
-that person (which keeps to one person and jumps far less than looking at every frame afresh), but without MediaPipe's
-one-euro filters: those lag behind fast hands, and the body fit smooths in both directions of time instead.
+MediaPipe's own solution follows one person: the detector's first, then whoever is where they last were. Its two
+networks stand here by themselves (as graphs of its calculators), so that other rules may say who is followed: the
+detector gives everybody, and the landmark network looks at whatever region it is told to. There are no filters over
+time, which would lag behind fast hands: the body fit smooths in both directions of time instead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
-NUM_LANDMARKS = 33
-MIN_VISIBILITY = 0.5
-"""MediaPipe's own confidence below which it looks for the person again."""
+from preprocessing.annotators.pose import Pose, Region
 
+DETECTOR = """
+input_stream: "image"
+output_stream: "detections"
+node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:detections" }
+"""
 
-@dataclass
-class PoseLandmarks:
-    """What a pose network saw of one person. Frames where it found nobody hold NaN and ``found`` is False."""
+LANDMARKER = """
+input_stream: "image"
+input_stream: "roi"
+output_stream: "landmarks"
+output_stream: "world_landmarks"
+output_stream: "segmentation"
+output_stream: "next_roi"
+node {
+  calculator: "ConstantSidePacketCalculator"
+  output_side_packet: "PACKET:0:model_complexity"
+  output_side_packet: "PACKET:1:enable_segmentation"
+  options {
+    [mediapipe.ConstantSidePacketCalculatorOptions.ext] { packet { int_value: 1 } packet { bool_value: true } }
+  }
+}
+node {
+  calculator: "PoseLandmarkByRoiCpu"
+  input_side_packet: "MODEL_COMPLEXITY:model_complexity"
+  input_side_packet: "ENABLE_SEGMENTATION:enable_segmentation"
+  input_stream: "IMAGE:image"
+  input_stream: "ROI:roi"
+  output_stream: "LANDMARKS:landmarks"
+  output_stream: "AUXILIARY_LANDMARKS:auxiliary_landmarks"
+  output_stream: "WORLD_LANDMARKS:world_landmarks"
+  output_stream: "SEGMENTATION_MASK:mask"
+}
+node {
+  calculator: "FromImageCalculator"
+  input_stream: "IMAGE:mask"
+  output_stream: "IMAGE_CPU:segmentation"
+}
+node { calculator: "ImagePropertiesCalculator" input_stream: "IMAGE_CPU:image" output_stream: "SIZE:image_size" }
+node {
+  calculator: "PoseLandmarksToRoi"
+  input_stream: "LANDMARKS:auxiliary_landmarks"
+  input_stream: "IMAGE_SIZE:image_size"
+  output_stream: "ROI:next_roi"
+}
+"""
 
-    pixels: Float[np.ndarray, "F 33 2"]
-    """(x, y) in pixels of the frames given; landmarks outside the frame are the network's guess."""
-    world_m: Float[np.ndarray, "F 33 3"]
-    """Metres from the middle of the hips, axes of the camera (x right, y down, z forward)."""
-    visibility: Float[np.ndarray, "F 33"]
-    """0 to 1: how likely the landmark is inside the frame and not hidden."""
-    found: Bool[np.ndarray, " F"]
-    segmentation: Float[np.ndarray, "F H W"]
-    """0 to 1: how likely each pixel shows the person (or what they hold)."""
+REGION_OF_BODY = 1.25
+"""Side of a region over the diameter of the circle around a body: what the landmark network was trained on."""
+
+TILE_STEP = 0.5
+"""Of a tile's side: the detector sees 224 pixels, in which people in a wide picture are small, so that it is also shown
+squares of it that overlap by as much as a person is likely to fill."""
+
+WIDE = 1.2
+"""From this ratio of its sides on a picture is cut into tiles."""
 
 
 class MediaPipePose:
-    """MediaPipe's single-person pose tracker (``model_complexity=1``, the network its wheel carries)."""
+    """A ``PoseNetwork``: BlazePose's detector and its landmark network (``model_complexity=1``).
 
-    def annotate(self, frames: UInt8[np.ndarray, "F H W 3"], fps: float) -> PoseLandmarks:
-        """Landmarks of the most prominent person of one shot (RGB frames in order; about 30 ms a frame).
+    On one core a detection takes about 15 ms a tile, and a look 30 ms. Each call depends on its frame alone.
+    """
 
-        A call depends on its frames alone. ``fps`` is what annotators that filter over time need; this one does not.
-
-        Raises:
-            ValueError: if ``frames`` is empty.
-        """
-        num_frames, height, width = frames.shape[:3]
-        if num_frames == 0:
-            raise ValueError("no frames to annotate: give at least one")
-        landmarks = PoseLandmarks(
-            pixels=np.full((num_frames, NUM_LANDMARKS, 2), np.nan, np.float32),
-            world_m=np.full((num_frames, NUM_LANDMARKS, 3), np.nan, np.float32),
-            visibility=np.full((num_frames, NUM_LANDMARKS), np.nan, np.float32),
-            found=np.zeros(num_frames, bool),
-            segmentation=np.full((num_frames, height, width), np.nan, np.float32),
-        )
+    def __init__(self) -> None:
         with _silent_stderr():
-            import mediapipe  # here, as importing it takes seconds that readers of `PoseLandmarks` need not spend
+            # Here, as importing them takes seconds that readers of this module need not spend.
+            from google.protobuf import text_format
+            from mediapipe.calculators.core import constant_side_packet_calculator_pb2  # noqa: F401 — names an option
+            from mediapipe.framework import calculator_pb2
+            from mediapipe.python.solution_base import SolutionBase
 
-            with mediapipe.solutions.pose.Pose(
-                model_complexity=1,
-                smooth_landmarks=False,
-                enable_segmentation=True,
-                smooth_segmentation=False,
-                min_detection_confidence=MIN_VISIBILITY,
-                min_tracking_confidence=MIN_VISIBILITY,
-            ) as network:
-                for index, frame in enumerate(frames):
-                    result = network.process(np.ascontiguousarray(frame))
-                    if result.pose_landmarks is None:
-                        continue
-                    seen, world = result.pose_landmarks.landmark, result.pose_world_landmarks.landmark
-                    landmarks.pixels[index] = [(point.x * width, point.y * height) for point in seen]
-                    landmarks.visibility[index] = [point.visibility for point in seen]
-                    landmarks.world_m[index] = [(point.x, point.y, point.z) for point in world]
-                    landmarks.segmentation[index] = result.segmentation_mask
-                    landmarks.found[index] = True
-        return landmarks
+            def graph(text: str, outputs: list[str]) -> SolutionBase:
+                config = text_format.Parse(text, calculator_pb2.CalculatorGraphConfig())
+                return SolutionBase(graph_config=config, outputs=outputs)
+
+            self._detector = graph(DETECTOR, ["detections"])
+            self._landmarker = graph(LANDMARKER, ["landmarks", "world_landmarks", "segmentation", "next_roi"])
+            nothing = np.zeros((64, 64, 3), np.uint8)
+            self.detect(nothing)  # graphs start in threads of their own, and log that they do
+            self.look(nothing, Region(np.array([32, 32], np.float32), 64.0, 0.0))
+
+    def detect(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Region]:
+        """Everybody in an RGB frame, the surest first; the same person may come once a tile."""
+        scored = []
+        for top, left, height, width in _tiles(*frame.shape[:2]):
+            tile = np.ascontiguousarray(frame[top : top + height, left : left + width])
+            detections = self._detector.process({"image": tile}).detections
+            for detection in detections or []:
+                middle, edge = (
+                    np.array([left + point.x * width, top + point.y * height], np.float32)
+                    for point in detection.location_data.relative_keypoints[:2]
+                )  # of the hips, and of the circle around the body: above the head
+                x, y = edge - middle
+                upright = math.pi / 2 - math.atan2(-y, x)
+                side = 2 * REGION_OF_BODY * math.hypot(x, y)
+                scored.append((detection.score[0], Region(middle, side, upright)))
+        return [region for _, region in sorted(scored, key=lambda found: -found[0])]
+
+    def look(self, frame: UInt8[np.ndarray, "H W 3"], region: Region) -> Pose | None:
+        """The person in a region, or None if nobody is there."""
+        from mediapipe.framework.formats import rect_pb2
+
+        height, width = frame.shape[:2]
+        roi = rect_pb2.NormalizedRect(
+            x_center=region.centre_px[0] / width,
+            y_center=region.centre_px[1] / height,
+            width=region.side_px / width,
+            height=region.side_px / height,
+            rotation=region.rotation,
+        )
+        seen = self._landmarker.process({"image": np.ascontiguousarray(frame), "roi": roi})
+        if seen.landmarks is None:
+            return None
+        points, following = seen.landmarks.landmark, seen.next_roi
+        return Pose(
+            pixels=np.array([(point.x * width, point.y * height) for point in points], np.float32),
+            world_m=np.array([(point.x, point.y, point.z) for point in seen.world_landmarks.landmark], np.float32),
+            visibility=np.array([point.visibility for point in points], np.float32),
+            segmentation=np.round(255 * seen.segmentation).astype(np.uint8),
+            region=Region(
+                np.array([following.x_center * width, following.y_center * height], np.float32),
+                following.width * width,
+                following.rotation,
+            ),
+        )
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
+    """Top, left, height and width: the whole picture and, of a wide or tall one, squares along its longer side."""
+    yield 0, 0, height, width
+    side, longer = sorted((height, width))
+    if longer < WIDE * side:
+        return
+    count = 1 + math.ceil((longer - side) / (TILE_STEP * side))
+    for offset in np.linspace(0, longer - side, count).round().astype(int).tolist():
+        yield (0, offset, side, side) if width > height else (offset, 0, side, side)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from models.body import BodyModel
-from preprocessing.annotators.mediapipe_pose import PoseLandmarks
+from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import project_all
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.body_fitting.landmarks import NUM_TARGETS, gather_landmarks, joint_indices, surface_vertices
@@ -74,6 +74,7 @@ class Objective:
         prior: PosePrior,
         targets: Targets,
         masks: Bool[np.ndarray, "F H W"],
+        others: Bool[np.ndarray, "F H W"],
         intrinsics: Float[Tensor, "3 3"],
         fps: float,
         config: BodyFitConfig,
@@ -85,7 +86,7 @@ class Objective:
         generator = torch.Generator().manual_seed(config.seed)
         surface = area_uniform_vertices(body.rest_vertices, body.faces, config.surface_points, generator)
         self.vertex_ids = torch.cat([surface_vertices(body), surface])
-        self.silhouette = SilhouetteLoss(masks, config.contour_pixels, np.random.default_rng(config.seed))
+        self.silhouette = SilhouetteLoss(masks, others, config.contour_pixels, np.random.default_rng(config.seed))
 
         at_rest = BodyState(torch.zeros(NUM_BETAS), torch.zeros(1, NUM_JOINTS, 3), torch.zeros(1, 3), torch.zeros(()))
         _, places, points = self.pose_body(at_rest)

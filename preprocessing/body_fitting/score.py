@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.body import BodyModel
 from models.geometry import MIN_DEPTH_M
-from preprocessing.annotators.mediapipe_pose import PoseLandmarks
+from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import project_all
 from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, gather_landmarks, joint_indices
 from preprocessing.body_fitting.objective import BodyState
@@ -21,6 +21,8 @@ from preprocessing.sample import NUM_BETAS
 
 SEEN = 0.5
 """Visibility from which a landmark is evidence and no guess."""
+
+LESS_IS_WORSE = ("mask_iou", "found_share", "visible_share")
 
 TRUSTED_ERROR = 0.02
 """Mean reprojection error of a frame, as a share of the person's height, at which confidence halves."""
@@ -31,6 +33,7 @@ def score_fit(
     state: BodyState,
     landmarks: PoseLandmarks,
     masks: Bool[np.ndarray, "F H W"],
+    others: Bool[np.ndarray, "F H W"],
     intrinsics: Float[Tensor, "3 3"],
     fps: float,
 ) -> tuple[dict[str, float], Float[np.ndarray, " F"]]:
@@ -38,7 +41,8 @@ def score_fit(
 
     * ``reprojection_error``: mean distance in the image between shoulders, elbows, wrists, hips, knees and ankles of
       the body and the visible landmarks of the same name, as a share of the height that the person has when standing;
-    * ``mask_iou``: mean overlap of the body's exact silhouette with the mask, of frames where somebody was found;
+    * ``mask_iou``: mean overlap of the body's exact silhouette, where nobody else is, with the mask, of frames where
+      somebody was found;
     * ``joint_acceleration``, ``landmark_acceleration``: mean size of the second difference of the same joints
       relative to the middle of the hips, of the body and of the network's metric landmarks at the body's scale;
     * ``found_share``: frames where somebody was found; ``visible_share``: landmarks of those joints that are visible.
@@ -60,7 +64,7 @@ def score_fit(
     error = np.linalg.norm(pixels.numpy() - seen_px, axis=-1) / height_px[:, None]
     scores = {
         "reprojection_error": error[visible],
-        "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)), masks)[found],
+        "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)) & ~others, masks)[found],
         "joint_acceleration": _acceleration(common.numpy(), fps, found),
         "landmark_acceleration": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
         "found_share": found,
@@ -70,6 +74,14 @@ def score_fit(
     frame_error = np.nan_to_num(error * visible).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
     confidence = visible.mean(axis=1) / (1 + (frame_error / TRUSTED_ERROR) ** 2)  # 0 where nobody was found
     return measured, confidence.astype(np.float32)
+
+
+def worst(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Each score of whichever person it is worst for."""
+    return {
+        name: (min if name in LESS_IS_WORSE else max)(person[name] for person in scores if name in person)
+        for name in sorted(set().union(*scores))
+    }
 
 
 def stature_m(body: BodyModel, betas: Float[Tensor, " 10"]) -> float:

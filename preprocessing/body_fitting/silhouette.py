@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as nn_functional
 from einops import repeat
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
@@ -23,20 +23,32 @@ class SilhouetteLoss:
 
     * A point outside the mask is as far off as the nearest pixel of the mask.
     * A pixel on the mask's contour that no point comes near is as far off as the nearest point.
+
+    Where ``others`` cover the picture, who is behind whom is not known: points may lie there, and a contour that they
+    make by hiding the person counts for nothing.
     """
 
-    def __init__(self, masks: Bool[np.ndarray, "F H W"], contour_pixels: int, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        masks: Bool[np.ndarray, "F H W"],
+        others: Bool[np.ndarray, "F H W"],
+        contour_pixels: int,
+        generator: np.random.Generator,
+    ) -> None:
         height, width = masks.shape[1:]
         shrink = min(1.0, WORKING_SIZE_PX / max(height, width))
         small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        shrunk = [cv2.resize(mask.astype(np.uint8), small, interpolation=cv2.INTER_AREA) for mask in masks]
+        shrunk, hidden = (
+            [cv2.resize(mask.astype(np.uint8), small, interpolation=cv2.INTER_AREA) for mask in of]
+            for of in (masks, others)
+        )
         # Not OpenCV's transform: its last bits depend on where in memory it works, and fits must repeat.
-        outside = [distance_transform_edt(mask == 0).astype(np.float32) for mask in shrunk]
+        outside = [distance_transform_edt((a | b) == 0).astype(np.float32) for a, b in zip(shrunk, hidden, strict=True)]
         self.image_size = torch.tensor([width, height])
         self.has_mask = torch.from_numpy(masks.any(axis=(1, 2)))
         self.outside_px: Float[Tensor, "F 1 h w"] = torch.from_numpy(np.stack(outside))[:, None] / shrink
         self.contours_px: Float[Tensor, "F M 2"] = (
-            torch.stack([_sample_contour(mask, contour_pixels, generator) for mask in shrunk])
+            torch.stack([_sample_contour(a, b, contour_pixels, generator) for a, b in zip(shrunk, hidden, strict=True)])
             * self.image_size
             / torch.tensor(small)
         )
@@ -57,12 +69,17 @@ class SilhouetteLoss:
         return present * seen * spill, present * seen.gather(1, nearest) * (gap - spacing_px).relu()
 
 
-def _sample_contour(mask: np.ndarray, count: int, generator: np.random.Generator) -> Float[Tensor, "M 2"]:
-    """``count`` (x, y) of pixels on the mask's contour; zeros where there is no mask."""
+def _sample_contour(
+    mask: UInt8[np.ndarray, "h w"], others: UInt8[np.ndarray, "h w"], count: int, generator: np.random.Generator
+) -> Float[Tensor, "M 2"]:
+    """``count`` (x, y) of pixels on the mask's contour that touch nobody else's mask; those that do, where there are
+    no others, and zeros where there is no mask."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return torch.zeros(count, 2)
     pixels = np.concatenate(contours)[:, 0]
+    free = cv2.dilate(others, np.ones((3, 3), np.uint8))[pixels[:, 1], pixels[:, 0]] == 0
+    pixels = pixels[free] if free.any() else pixels
     chosen = generator.choice(len(pixels), count, replace=len(pixels) < count)
     return torch.from_numpy(pixels[chosen] + 0.5).float()
 

@@ -1,4 +1,4 @@
-"""Fit an SMPL body to a clip's landmarks and mask, all frames at once.
+"""Fit SMPL bodies to a clip's landmarks and masks, all frames of a person at once.
 
 World frame: the (static) camera's own axes, so ``world_to_camera`` is the identity.
 """
@@ -13,26 +13,54 @@ from jaxtyping import Bool
 from tqdm import trange
 
 from models.body import HeadModel, load_body
-from preprocessing.annotators.mediapipe_pose import PoseLandmarks
+from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import guess_intrinsics, static_cameras
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.body_fitting.first_guess import first_guess
 from preprocessing.body_fitting.objective import Objective, Targets
 from preprocessing.body_fitting.pose_prior import PosePrior
-from preprocessing.body_fitting.score import SEEN, score_fit
+from preprocessing.body_fitting.score import SEEN, score_fit, worst
 from preprocessing.sample import Bodies, Cameras
 
-__all__ = ["BodyFit", "BodyFitConfig", "fit_body"]
+__all__ = ["BodyFit", "BodyFitConfig", "fit_bodies", "fit_body"]
 
 
 @dataclass
 class BodyFit:
-    """One person (P = 1) and a static camera."""
+    """The people of a clip, and a static camera."""
 
     bodies: Bodies
     cameras: Cameras
-    scores: dict[str, float]
-    """See :func:`preprocessing.body_fitting.score.score_fit`."""
+    scores: list[dict[str, float]]
+    """Of each person: see :func:`preprocessing.body_fitting.score.score_fit`."""
+
+    @property
+    def worst_scores(self) -> dict[str, float]:
+        """Of whichever person each is worst."""
+        return worst(self.scores)
+
+
+def fit_bodies(
+    people: list[PoseLandmarks],
+    masks: Bool[np.ndarray, "P F H W"],
+    image_size: tuple[int, int],
+    fps: float,
+    config: BodyFitConfig,
+) -> BodyFit:
+    """Everybody in one shot: ``fit_body`` of each person, whom the others may hide.
+
+    Raises:
+        ValueError: as ``fit_body``.
+    """
+    fits = []
+    for person, landmarks in enumerate(people):
+        others = np.delete(masks, person, axis=0).any(axis=0)
+        fits.append(fit_body(landmarks, masks[person], image_size, fps, config, others))
+    joined = {
+        name: np.concatenate([getattr(fit.bodies, name) for fit in fits])
+        for name in ("betas", "pose", "translation", "confidence", "valid")
+    }
+    return BodyFit(Bodies(**joined), fits[0].cameras, [fit.scores[0] for fit in fits])
 
 
 def fit_body(
@@ -41,16 +69,19 @@ def fit_body(
     image_size: tuple[int, int],
     fps: float,
     config: BodyFitConfig,
+    others: Bool[np.ndarray, "F H W"] | None = None,
 ) -> BodyFit:
     """Shape, poses and places of the person whose landmarks these are, over one shot of a static camera.
 
-    ``image_size`` is (H, W) in pixels, of the masks and of ``landmarks.pixels``. Frames where nobody was found get
-    ``valid=False``, no confidence and the smoothest motion between their neighbours.
+    ``image_size`` is (H, W) in pixels, of the masks and of ``landmarks.pixels``; ``others`` is where other people are,
+    who may stand in front. Frames where the person was not found get ``valid=False``, no confidence and the smoothest
+    motion between their neighbours.
 
     Raises:
         ValueError: if nobody was seen in any frame, landmarks of a found frame are not finite, shapes disagree,
             fps is not positive or ``config.body`` is a head.
     """
+    others = np.zeros_like(masks) if others is None else others
     _check(landmarks, masks, image_size, fps)
     body, targets = load_body(config.body), Targets.of(landmarks)
     if isinstance(body, HeadModel):
@@ -58,7 +89,7 @@ def fit_body(
     prior = PosePrior(body)
     intrinsics = guess_intrinsics(image_size, config.focal_of_longer_side)
     state = first_guess(body, prior, targets, intrinsics)
-    objective = Objective(body, prior, targets, masks, intrinsics, fps, config, state)
+    objective = Objective(body, prior, targets, masks, others, intrinsics, fps, config, state)
 
     for parameter in state.parameters():
         parameter.requires_grad_()
@@ -73,7 +104,7 @@ def fit_body(
     for parameter in state.parameters():
         parameter.requires_grad_(False)
 
-    scores, confidence = score_fit(body, state, landmarks, masks, intrinsics, fps)
+    scores, confidence = score_fit(body, state, landmarks, masks, others, intrinsics, fps)
     bodies = Bodies(
         betas=state.betas[None].numpy(),
         pose=state.pose[None].numpy(),
@@ -81,7 +112,7 @@ def fit_body(
         confidence=confidence[None],
         valid=landmarks.found[None].copy(),
     )
-    return BodyFit(bodies, static_cameras(intrinsics, len(landmarks.found)), scores)
+    return BodyFit(bodies, static_cameras(intrinsics, len(landmarks.found)), [scores])
 
 
 def _check(landmarks: PoseLandmarks, masks: Bool[np.ndarray, "F H W"], image_size: tuple[int, int], fps: float) -> None:

@@ -1,4 +1,4 @@
-"""Clean masks of the tracked person from an annotator's soft segmentation."""
+"""Clean masks of the tracked people from an annotator's soft segmentations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
+from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.executor import Rejected
 
 
@@ -20,28 +21,37 @@ class MaskConfig:
     min_component: float
     """Parts smaller than this share of the largest one are dropped, and holes as small are filled."""
     min_area: float
-    """Mean share of the picture that the person must cover, over the frames where they are found."""
+    """Mean share of the picture that a person must cover, over the frames where they are found."""
 
 
-def mask_person(
-    segmentation: Float[np.ndarray, "F H W"], found: Bool[np.ndarray, " F"], config: MaskConfig
-) -> tuple[Bool[np.ndarray, "1 F H W"], dict[str, float]]:
-    """Masks with the person axis, empty where the person is not found, and scores.
+def mask_people(
+    people: list[PoseLandmarks], config: MaskConfig
+) -> tuple[list[PoseLandmarks], Bool[np.ndarray, "P F H W"], dict[str, float]]:
+    """Those who are large enough, their masks, and scores. A pixel is of whoever is likeliest there, of nobody else;
+    where somebody is not found, their mask is empty.
 
-    Score: ``mask_area``, mean share of the picture covered where found.
+    Scores: ``mask_area``, mean share of the picture covered where found, of the smallest person kept; ``num_people``.
 
     Raises:
-        Rejected: if the person covers too little of the picture.
+        Rejected: if all people cover too little of the picture.
     """
-    masks = np.zeros(segmentation.shape, bool)
-    for frame in np.flatnonzero(found):
-        masks[frame] = clean_mask(segmentation[frame] >= config.threshold, config.min_component)
-    scores = {"mask_area": float(masks[found].mean())}
-    if scores["mask_area"] < config.min_area:
+    likely = np.stack([person.segmentation for person in people])
+    whose, somebody = likely.argmax(axis=0), likely.max(axis=0) >= round(255 * config.threshold)
+    masks = np.zeros(likely.shape, bool)
+    for index, person in enumerate(people):
+        for frame in np.flatnonzero(person.found):
+            own = whose[frame] == index
+            cleaned = clean_mask(own & somebody[frame], config.min_component)
+            masks[index, frame] = cleaned & (own | ~somebody[frame])  # a hole may be somebody in front
+    areas = np.array([mask[person.found].mean() for mask, person in zip(masks, people, strict=True)])
+    kept = np.flatnonzero(areas >= config.min_area)
+    if not len(kept):
         raise Rejected(
-            f"person too small: {scores['mask_area']:.2%} of the picture, the limit is {config.min_area:.2%}", scores
+            f"person too small: {areas.max():.2%} of the picture, the limit is {config.min_area:.2%}",
+            {"mask_area": float(areas.max())},
         )
-    return masks[None], scores
+    scores = {"mask_area": float(areas[kept].min()), "num_people": float(len(kept))}
+    return [people[index] for index in kept], masks[kept], scores
 
 
 def clean_mask(mask: Bool[np.ndarray, "H W"], min_component: float) -> Bool[np.ndarray, "H W"]:

@@ -47,7 +47,7 @@ class Resize:
         """Pictures, averaged over the area of each new pixel."""
         return np.stack([self._picture(frame) for frame in frames])
 
-    def maps(self, maps: Float[np.ndarray, "F H W"]) -> Float[np.ndarray, "F h w"]:
+    def maps(self, maps: UInt8[np.ndarray, "F H W"]) -> UInt8[np.ndarray, "F h w"]:
         """Soft segmentations and the like."""
         return np.stack([self._picture(frame) for frame in maps])
 

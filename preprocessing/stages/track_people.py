@@ -1,21 +1,26 @@
-"""Follow one person through a clip, given the landmarks of each frame.
+"""Say who is who through a clip, given the stretches over which people were followed.
 
-The annotator sees the most prominent person of each frame. This stage says in which frames that is the same person,
-and refuses clips where nobody is seen for long enough.
+This stage joins the stretches of each person, keeps the people who are seen for long enough, and refuses clips without
+any. People come from left to right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Float
 
-from preprocessing.annotators.mediapipe_pose import PoseLandmarks
+from preprocessing.annotators.follow_people import DETECT_EVERY, Stretch
+from preprocessing.annotators.pose import HIPS, SHOULDERS, Pose, PoseLandmarks
 from preprocessing.executor import Rejected
 
-TORSO = [11, 12, 23, 24]
-"""MediaPipe's shoulders and hips: the landmarks that move least within a person."""
+OVERLAP = DETECT_EVERY
+"""Frames. Whoever is being lost may be found anew before they are given up."""
+
+SPEED_FRAMES = 4
+"""Over which the speed at the ends of a stretch is taken."""
 
 
 @dataclass
@@ -28,64 +33,117 @@ class TrackConfig:
     """Longest run of frames without the person that interpolation may bridge."""
     max_jump: float
     """A person moves at most this many torso lengths from one frame to the next; further is somebody else."""
+    max_people: int
+    """The largest ones are kept."""
+    max_stray_share: float
+    """Share of the frames in which somebody may be seen who is not kept."""
 
 
-def track_person(landmarks: PoseLandmarks, config: TrackConfig) -> tuple[PoseLandmarks, dict[str, float]]:
-    """The landmarks of the person seen longest, other people's frames marked as not found, and scores.
+def track_people(
+    stretches: list[Stretch], num_frames: int, image_size: tuple[int, int], config: TrackConfig
+) -> tuple[list[PoseLandmarks], dict[str, float]]:
+    """The people of a clip with pictures of ``image_size`` (H, W), from left to right, and scores.
 
-    Scores: ``found_share`` of the frames, ``longest_gap`` in frames.
+    Scores: ``num_people``; ``found_share`` of the frames and ``longest_gap`` in frames, of whoever is seen least;
+    ``stray_share``: frames in which somebody is seen who is not among them, over all frames.
 
     Raises:
-        Rejected: if there is nobody, or they are gone for too long.
+        Rejected: if there is nobody, or they are gone for too long, or there are too many strays.
     """
-    if not landmarks.found.any():
+    if not stretches:
         raise Rejected("no person: none found in any frame", {"found_share": 0.0})
-    same = longest_track(landmarks, config.max_jump)
-    scores = {"found_share": float(same.mean()), "longest_gap": float(_longest_run(~same))}
-    if scores["found_share"] < config.min_found_share:
-        anyone = float(landmarks.found.mean())
-        if anyone < config.min_found_share:
-            reason = f"no person in {1 - anyone:.0%} of the frames, the limit is {1 - config.min_found_share:.0%}"
-        else:
-            reason = (
-                f"no one person: somebody in {anyone:.0%} of the frames, the same one in {scores['found_share']:.0%}, "
-                f"the limit is {config.min_found_share:.0%}"
-            )
-        raise Rejected(reason, scores)
-    if scores["longest_gap"] > config.max_gap_frames:
-        raise Rejected(
-            f"person lost for {scores['longest_gap']:.0f} frames, the limit is {config.max_gap_frames}", scores
-        )
-    blank = {
-        name: np.where(same.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
-        for name in ("pixels", "world_m", "visibility", "segmentation")
-        if (values := getattr(landmarks, name)) is not None
+    everybody = sorted(join(stretches, config), key=len, reverse=True)
+    steady = [p for p in everybody if _found_share(p, num_frames) >= config.min_found_share]
+    if not steady:
+        raise Rejected(_nobody_stays(everybody, num_frames, config), _scores(everybody[:1], [], num_frames))
+    kept = [p for p in steady if _longest_gap(p, num_frames) <= config.max_gap_frames]
+    if not kept:
+        scores = _scores(steady[:1], [], num_frames)
+        gap = scores["longest_gap"]
+        raise Rejected(f"person lost for {gap:.0f} frames, the limit is {config.max_gap_frames}", scores)
+    kept = sorted(kept, key=_torso_px, reverse=True)[: config.max_people]
+    scores = _scores(kept, [p for p in everybody if all(p is not k for k in kept)], num_frames)
+    if scores["stray_share"] > config.max_stray_share:
+        share = f"{scores['stray_share']:.0%} of the frames, the limit is {config.max_stray_share:.0%}"
+        raise Rejected(f"somebody is in the picture who cannot be followed: in {share}", scores)
+    kept.sort(key=lambda person: float(np.median([_middle(pose)[0] for pose in person.values()])))
+    return [PoseLandmarks.of(person, num_frames, image_size) for person in kept], scores
+
+
+def join(stretches: list[Stretch], config: TrackConfig) -> list[Stretch]:
+    """Frame → pose of each person. The two stretches that fit each other best are joined, then the next two, and so
+    on, as long as the gap between them is no longer than ``max_gap_frames`` and nobody moved too fast in it."""
+    people = list(stretches)
+    while True:
+        pairs = [(odd, a, b) for a, b in permutations(people, 2) if np.isfinite(odd := _oddness(a, b, config))]
+        if not pairs:
+            return people
+        _, earlier, later = min(pairs, key=lambda pair: pair[0])
+        people = [p for p in people if p is not earlier and p is not later] + [{**earlier, **later}]
+
+
+def _oddness(earlier: Stretch, later: Stretch, config: TrackConfig) -> float:
+    """Torso lengths a frame by which one stretch begins elsewhere than the other one, moving on as it did, would be;
+    and backwards (so that two who cross do not change places). Infinite if they cannot be of one person."""
+    start, stop = min(later), max(earlier)
+    before = max((frame for frame in earlier if frame < start), default=None)
+    if before is None or stop - start >= OVERLAP or stop >= max(later) or start - before - 1 > config.max_gap_frames:
+        return np.inf
+    # One scale for both: a torso seen from above is short for a moment.
+    per_frame = 1 / (_torso_px({**earlier, **later}) * (start - before))
+    moved_px = _middle(later[start]) - _middle(earlier[before])
+    if np.linalg.norm(moved_px) * per_frame > config.max_jump:
+        return np.inf
+    speeds = (_speed(earlier, before, before - SPEED_FRAMES), _speed(later, start, start + SPEED_FRAMES))
+    return float(sum(np.linalg.norm(moved_px - (start - before) * speed) for speed in speeds) * per_frame)
+
+
+def _speed(person: Stretch, frame: int, other: int) -> Float[np.ndarray, " 2"]:
+    """Pixels a frame, between one and another or, where that is too far, as far from it as there are frames."""
+    while other not in person:
+        other += 1 if other < frame else -1
+    return (_middle(person[other]) - _middle(person[frame])) / (other - frame) if other != frame else np.zeros(2)
+
+
+def _middle(pose: Pose) -> Float[np.ndarray, " 2"]:
+    """Of the torso."""
+    return pose.pixels[SHOULDERS + HIPS].mean(axis=0)
+
+
+def _torso_px(person: Stretch) -> float:
+    """Median length of the torso in the picture, at least a pixel."""
+    lengths = [
+        np.linalg.norm(pose.pixels[SHOULDERS].mean(axis=0) - pose.pixels[HIPS].mean(axis=0)) for pose in person.values()
+    ]
+    return max(1.0, float(np.median(lengths)))
+
+
+def _found_share(person: Stretch, num_frames: int) -> float:
+    return len(person) / num_frames
+
+
+def _longest_gap(person: Stretch, num_frames: int) -> int:
+    """Longest run of frames without the person, also before they come and after they leave."""
+    seen = [-1, *sorted(person), num_frames]
+    return int(np.diff(seen).max()) - 1
+
+
+def _scores(kept: list[Stretch], strays: list[Stretch], num_frames: int) -> dict[str, float]:
+    # What is seen for no longer than until the next detection is a mistake more often than a person.
+    stray = {frame for person in strays if len(person) > DETECT_EVERY for frame in person}
+    return {
+        "num_people": float(len(kept)),
+        "found_share": min(_found_share(person, num_frames) for person in kept),
+        "longest_gap": float(max(_longest_gap(person, num_frames) for person in kept)),
+        "stray_share": len(stray) / num_frames,
     }
-    return replace(landmarks, found=same, **blank), scores
 
 
-def longest_track(landmarks: PoseLandmarks, max_jump: float) -> Bool[np.ndarray, " F"]:
-    """Frames of the person seen longest.
-
-    Found frames are walked in order; each joins the track whose last sighting is nearest, if no further than
-    ``max_jump`` torso lengths for every frame that has passed, and starts a new track otherwise.
-    """
-    torso = landmarks.pixels[:, TORSO]
-    centre = torso.mean(axis=1)
-    length = np.linalg.norm(torso[:, :2].mean(axis=1) - torso[:, 2:].mean(axis=1), axis=-1)
-    reach = max_jump * np.nanmedian(length)  # one scale for the clip: a torso seen from above is short for a moment
-    tracks: list[list[int]] = []
-    for frame in np.flatnonzero(landmarks.found):
-        distance = [np.linalg.norm(centre[frame] - centre[t[-1]]) / (frame - t[-1]) for t in tracks]
-        if distance and min(distance) <= reach:
-            tracks[int(np.argmin(distance))].append(int(frame))
-        else:
-            tracks.append([int(frame)])
-    same = np.zeros(len(landmarks.found), bool)
-    same[max(tracks, key=len)] = True
-    return same
-
-
-def _longest_run(flags: Bool[np.ndarray, " F"]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+def _nobody_stays(people: list[Stretch], num_frames: int, config: TrackConfig) -> str:
+    anyone = len({frame for person in people for frame in person}) / num_frames
+    if anyone < config.min_found_share:
+        return f"no person in {1 - anyone:.0%} of the frames, the limit is {1 - config.min_found_share:.0%}"
+    return (
+        f"no one person: somebody in {anyone:.0%} of the frames, the same one in "
+        f"{_found_share(people[0], num_frames):.0%}, the limit is {config.min_found_share:.0%}"
+    )

@@ -12,6 +12,7 @@ from models.body import load_body
 from models.geometry import project
 from pipelines import estimation, scene
 from pipelines.scene import Motion
+from preprocessing.annotators.follow_people import follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.sample import Bodies
 from preprocessing.synthetic.render.bodies import render_bodies
@@ -111,7 +112,8 @@ def test_the_motion_of_a_real_video_is_estimated(real_videos, tmp_path):
     assert motion.bodies.pose.shape == (1, 9, 24, 3)
     assert motion.cameras.intrinsics[0, 0, 2] == pytest.approx(64)
     _, drawn = render_bodies(load_body("open"), motion.bodies, motion.cameras, (72, 128))
-    annotated = MediaPipePose().annotate(shot[:9], 12.0).segmentation > 0.5
+    juggler = follow_people(shot[:9], MediaPipePose())[0]
+    annotated = [juggler[frame].segmentation >= 128 for frame in range(9)]
     seen = np.stack([cv2.resize(mask.astype(np.float32), (128, 72)) for mask in annotated]) > 0.5
     assert (drawn & seen).sum() / (drawn | seen).sum() > 0.6
     write_video(tmp_path / "empty.mp4", np.full((20, 64, 64, 3), 90, np.uint8), fps=25.0)
@@ -203,3 +205,19 @@ def test_a_picture_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(ValueError, match="cannot be read as a picture"):
         scene.read_reference(str(tmp_path / "a.png"), SIZE, "open")
+
+
+def test_everyone_in_a_picture_comes_from_left_to_right(real_videos, tmp_path):
+    picture = read_frames(real_videos / "bedroom.mp4", 160, 161, size=(360, 640))[0]
+    Image.fromarray(picture).save(tmp_path / "children.png")
+    both = scene.read_reference(str(tmp_path / "children.png"), (72, 128), "open", people=2)
+    assert both.masks.shape == (2, 1, 72, 128)
+    hips = both.bodies.translation[:, 0] @ both.cameras.intrinsics[0].T
+    boy, girl = hips[:, 0] / hips[:, 2]
+    assert boy < 25
+    assert 45 < girl < 70
+    (girl_alone,) = scene.read_reference(str(tmp_path / "children.png"), (72, 128), "open").masks[:, 0]
+    larger = both.masks[:, 0].sum(axis=(1, 2)).argmax()
+    assert (girl_alone & both.masks[larger, 0]).sum() > 0.9 * girl_alone.sum()
+    with pytest.raises(ValueError, match=r"children\.png: 3 people are asked for, 2 found; give a picture that shows"):
+        scene.read_reference(str(tmp_path / "children.png"), (72, 128), "open", people=3)

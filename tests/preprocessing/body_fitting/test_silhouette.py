@@ -6,6 +6,8 @@ import torch
 
 from preprocessing.body_fitting.silhouette import SilhouetteLoss, area_uniform_vertices, mask_iou, rasterise
 
+NOBODY = np.zeros((1, 100, 100), bool)
+
 
 def test_a_triangle_covers_the_pixels_whose_centre_it_holds() -> None:
     # x + y <= 4 from the origin: centres (i + ½, j + ½) with i + j <= 3.
@@ -41,7 +43,7 @@ def test_iou_of_shifted_squares() -> None:
 def test_spill_and_gap_are_distances_in_pixels() -> None:
     mask = np.zeros((1, 100, 100), bool)
     mask[0, 30:70, 30:70] = True
-    loss = SilhouetteLoss(mask, contour_pixels=200, generator=np.random.default_rng(0))
+    loss = SilhouetteLoss(mask, NOBODY, contour_pixels=200, generator=np.random.default_rng(0))
     inside, left, above = [50.0, 50.0], [20.5, 50.0], [50.0, 10.5]
     spill, _ = loss(torch.tensor([[inside, left, above]]), torch.ones(1, 3), spacing_px=0.0)
     torch.testing.assert_close(spill, torch.tensor([[0.0, 10.0, 20.0]]))
@@ -51,10 +53,22 @@ def test_spill_and_gap_are_distances_in_pixels() -> None:
     assert gap.max() == pytest.approx(19.5 * 2**0.5 - 2, abs=1)
 
 
+def test_behind_somebody_else_a_body_may_go_on_and_ends_nowhere() -> None:
+    mask, others = NOBODY.copy(), NOBODY.copy()
+    mask[0, 30:70, 30:50] = others[0, 30:70, 50:80] = True
+    loss = SilhouetteLoss(mask, others, contour_pixels=400, generator=np.random.default_rng(0))
+    behind, beyond, left = [70.5, 50.0], [90.5, 50.0], [20.5, 50.0]
+    spill, _ = loss(torch.tensor([[behind, beyond, left]]), torch.ones(1, 3), spacing_px=0.0)
+    torch.testing.assert_close(spill, torch.tensor([[0.0, 11.0, 10.0]]))
+    assert loss.contours_px[..., 0].max() < 49, "where the other one begins is no outline"
+    hidden = SilhouetteLoss(mask, ~mask, contour_pixels=9, generator=np.random.default_rng(0))
+    assert hidden.contours_px.isfinite().all(), "surrounded, as good as the outline there is"
+
+
 def test_large_masks_are_shrunk_but_distances_stay_in_their_pixels() -> None:
     mask = np.zeros((1, 512, 1024), bool)
     mask[0, :, :512] = True
-    loss = SilhouetteLoss(mask, contour_pixels=16, generator=np.random.default_rng(0))
+    loss = SilhouetteLoss(mask, np.zeros_like(mask), contour_pixels=16, generator=np.random.default_rng(0))
     spill, _ = loss(torch.tensor([[[812.0, 256.0]]]), torch.ones(1, 1), spacing_px=0.0)
     assert float(spill) == pytest.approx(300, abs=4)
 
@@ -63,16 +77,16 @@ def test_distances_repeat_bit_for_bit() -> None:
     """Wherever in memory they happen to be computed: between the calls lie arrays of many sizes."""
     mask = np.zeros((1, 32, 64), bool)
     mask[0, 10:30, 20:40] = mask[0, 5:12, 28:33] = True
-    first, keep = SilhouetteLoss(mask, 8, np.random.default_rng(0)).outside_px, []
+    first, keep = SilhouetteLoss(mask, np.zeros_like(mask), 8, np.random.default_rng(0)).outside_px, []
     for size in range(100, 9000, 100):
         keep.append(bytearray(size))
-        assert torch.equal(SilhouetteLoss(mask, 8, np.random.default_rng(0)).outside_px, first)
+        assert torch.equal(SilhouetteLoss(mask, np.zeros_like(mask), 8, np.random.default_rng(0)).outside_px, first)
 
 
 def test_frames_without_a_mask_pull_nowhere() -> None:
     mask = np.zeros((2, 32, 32), bool)
     mask[1, 8:20, 8:20] = True
-    loss = SilhouetteLoss(mask, contour_pixels=8, generator=np.random.default_rng(0))
+    loss = SilhouetteLoss(mask, np.zeros_like(mask), contour_pixels=8, generator=np.random.default_rng(0))
     points = torch.full((2, 3, 2), 28.0, requires_grad=True)
     spill, gap = loss(points, torch.ones(2, 3), spacing_px=0.0)
     (gradient,) = torch.autograd.grad(spill.sum() + gap.sum(), points)
@@ -83,7 +97,7 @@ def test_frames_without_a_mask_pull_nowhere() -> None:
 def test_hidden_points_are_free() -> None:
     mask = np.zeros((1, 32, 32), bool)
     mask[0, 8:20, 8:20] = True
-    loss = SilhouetteLoss(mask, contour_pixels=8, generator=np.random.default_rng(0))
+    loss = SilhouetteLoss(mask, np.zeros_like(mask), contour_pixels=8, generator=np.random.default_rng(0))
     points = torch.tensor([[[28.0, 28.0], [2.0, 2.0]]], requires_grad=True)
     spill, gap = loss(points, torch.tensor([[0.0, 1.0]]), spacing_px=0.0)
     (gradient,) = torch.autograd.grad(spill.sum() + gap.sum(), points)

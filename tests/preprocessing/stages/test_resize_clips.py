@@ -39,4 +39,4 @@ def test_a_bright_square_and_its_centre_go_to_the_same_place() -> None:
     assert small.shape == resize.stored
     y, x = (np.indices(small.shape) + 0.5).reshape(2, -1) @ small.ravel() / small.sum()
     np.testing.assert_allclose(resize.points(np.array([230.0, 120.0])), [x, y], atol=0.05)
-    np.testing.assert_allclose(resize.maps(frames[..., 0].astype(np.float32))[0], small, atol=1)
+    np.testing.assert_allclose(resize.maps(frames[..., 0])[0].astype(float), small, atol=1)

@@ -1,63 +1,89 @@
-"""One person is followed through gaps; other people, and clips without anybody, are not."""
+"""Stretches of one person become one person; other people, and clips without anybody, do not."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
-from preprocessing.annotators.mediapipe_pose import NUM_LANDMARKS, PoseLandmarks
+from preprocessing.annotators.follow_people import Stretch
+from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.executor import Rejected
-from preprocessing.stages.track_people import TrackConfig, track_person
+from preprocessing.stages.track_people import TrackConfig, track_people
+from tests.people_factory import standing
 
-CONFIG = TrackConfig(min_found_share=0.6, max_gap_frames=4, max_jump=0.5)
+CONFIG = TrackConfig(min_found_share=0.6, max_gap_frames=4, max_jump=0.5, max_people=3, max_stray_share=0.3)
+FRAMES = 20
 
 
-def walk(found: np.ndarray, centre_x: np.ndarray) -> PoseLandmarks:
-    """A person with a torso of 40 pixels around ``centre_x``; NaN where not found, as annotators give it."""
-    frames = len(found)
-    pixels = np.zeros((frames, NUM_LANDMARKS, 2), np.float32)
-    pixels[..., 0] = centre_x[:, None]
-    pixels[:, [11, 12], 1], pixels[:, [23, 24], 1] = 50, 90
-    fields = {
-        "pixels": pixels,
-        "world_m": np.zeros((frames, NUM_LANDMARKS, 3), np.float32),
-        "visibility": np.ones((frames, NUM_LANDMARKS), np.float32),
-        "segmentation": np.ones((frames, 8, 8), np.float32),
-    }
-    for values in fields.values():
-        values[~found] = np.nan
-    return PoseLandmarks(found=found, **fields)
+def walk(frames: Iterable[int], start: float, speed: float = 5.0) -> Stretch:
+    """A torso is 40 pixels: the limit is 20 pixels a frame."""
+    return {frame: standing(start + speed * frame) for frame in frames}
+
+
+def track(*stretches: Stretch, config: TrackConfig = CONFIG) -> tuple[list[PoseLandmarks], dict[str, float]]:
+    return track_people(list(stretches), FRAMES, (8, 8), config)
+
+
+def middle(person: PoseLandmarks) -> np.ndarray:
+    return person.pixels[:, [11, 12, 23, 24], 0].mean(axis=1)
 
 
 def test_a_person_is_followed_through_a_gap() -> None:
-    found = np.ones(20, bool)
-    found[8:11] = False
-    track, scores = track_person(walk(found, 5.0 * np.arange(20)), CONFIG)
-    np.testing.assert_array_equal(track.found, found)
-    assert scores == {"found_share": 0.85, "longest_gap": 3.0}
+    (person,), scores = track(walk(range(8), 0), walk(range(11, 20), 0))
+    np.testing.assert_array_equal(np.flatnonzero(~person.found), [8, 9, 10])
+    np.testing.assert_allclose(middle(person)[person.found], 5.0 * np.flatnonzero(person.found), rtol=1e-6)
+    assert np.isnan(person.pixels[8:11]).all()
+    assert not person.segmentation[8:11].any()
+    assert scores == {"num_people": 1, "found_share": 0.85, "longest_gap": 3, "stray_share": 0}
 
 
-def test_frames_of_somebody_else_are_left_out() -> None:
-    centre = np.full(20, 100.0)
-    centre[5:8] = 300  # 200 pixels away at once: five torso lengths
-    track, scores = track_person(walk(np.ones(20, bool), centre), CONFIG)
-    np.testing.assert_array_equal(track.found, centre == 100)
-    assert np.isnan(track.pixels[5:8]).all()
-    assert np.isnan(track.segmentation[5:8]).all()
-    assert np.isfinite(track.pixels[track.found]).all()
-    assert scores["longest_gap"] == 3
+def test_who_is_found_anew_before_being_lost_is_one_person() -> None:
+    dying = walk(range(10), 0) | {frame: standing(55.0) for frame in (8, 9)}
+    (person,), _ = track(dying, walk(range(8, 20), 0))
+    np.testing.assert_allclose(middle(person), 5.0 * np.arange(20), rtol=1e-6)
+
+
+def test_everybody_comes_from_left_to_right() -> None:
+    crossing = walk(range(9), 400, -20.0), walk(range(12, 20), 400, -20.0)
+    people, scores = track(walk(range(20), 300, 0.0), *crossing, walk(range(2, 20), 100, 0.0))
+    assert [round(float(np.nanmedian(middle(person)))) for person in people] == [100, 240, 300]
+    assert scores == {"num_people": 3, "found_share": 0.85, "longest_gap": 3, "stray_share": 0}
+
+
+def test_two_who_cross_stay_who_they_are() -> None:
+    """Both are lost for two frames where they meet, and go on at their own speeds."""
+    parts = [walk(part, start, speed) for start, speed in ((0, 8.0), (152, -8.0)) for part in (range(9), range(11, 20))]
+    people, _ = track(*parts)
+    for person, (start, speed) in zip(people, ((0, 8.0), (152, -8.0)), strict=True):
+        np.testing.assert_allclose(
+            middle(person)[person.found], start + speed * np.flatnonzero(person.found), atol=1e-3
+        )
+
+
+def test_people_too_many_and_too_brief_are_strays() -> None:
+    small = walk(range(20), 700, 0.0)
+    for pose in small.values():
+        pose.pixels[:] = 700 + 0.5 * (pose.pixels - 700)
+    everyone = [walk(range(20), start, 0.0) for start in (0, 200, 400)]
+    with pytest.raises(Rejected, match="cannot be followed: in 100% of the frames, the limit is 30%"):
+        track(*everyone, small)
+    glitch, passing = walk(range(3, 6), 600, 0.0), walk(range(5, 11), 600, 0.0)
+    _, scores = track(everyone[0], glitch)
+    assert scores["stray_share"] == 0, "mistakes of the detector are brief"
+    _, scores = track(everyone[0], passing)
+    assert scores["stray_share"] == 0.3
 
 
 def test_refusals_say_why() -> None:
-    still = np.full(20, 100.0)
     with pytest.raises(Rejected, match="no person: none found") as caught:
-        track_person(walk(np.zeros(20, bool), still), CONFIG)
+        track()
     assert caught.value.scores == {"found_share": 0.0}
     with pytest.raises(Rejected, match=r"no person in 50% of the frames, the limit is 40%"):
-        track_person(walk(np.arange(20) % 2 == 0, still), CONFIG)
+        track(walk(range(10), 0))
     with pytest.raises(
         Rejected, match=r"no one person: somebody in 100% of the frames, the same one in 50%, the limit is 60%"
     ):
-        track_person(walk(np.ones(20, bool), np.where(np.arange(20) < 10, 100.0, 400.0)), CONFIG)
-    found = np.ones(20, bool)
-    found[5:11] = False
-    with pytest.raises(Rejected, match="person lost for 6 frames, the limit is 4"):
-        track_person(walk(found, still), CONFIG)
+        track(walk(range(10), 0), walk(range(10, 20), 400))
+    with pytest.raises(Rejected, match="person lost for 6 frames, the limit is 4") as caught:
+        track(walk(range(14), 0))
+    assert caught.value.scores["longest_gap"] == 6

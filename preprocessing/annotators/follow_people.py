@@ -1,0 +1,81 @@
+"""Follow everybody through a shot, with a network that finds people and one that looks at a region.
+
+A person is looked for where they were a frame ago; who is detected and not followed yet is followed from there on, and
+back to where they came from. When two are followed onto one body (somebody walked behind somebody else), the one who
+has been followed for longer stays, and the other is lost until they are seen again: what comes out is stretches of
+people, which ``stages/track_people.py`` joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from preprocessing.annotators.pose import SHOULDERS, Pose, PoseNetwork
+
+DETECT_EVERY = 4
+"""Frames. Whoever comes in between is followed back to where they came from."""
+
+SAME_BODY = 0.08
+"""Of the side of the regions: landmarks nearer to each other, on average, are of one body."""
+
+LIMBS = slice(SHOULDERS[0], None)
+"""The landmarks compared: those of the face lie together, whoever's they are."""
+
+Stretch = dict[int, Pose]
+"""Frame → one person, without gaps."""
+
+
+def follow_people(frames: UInt8[np.ndarray, "F H W 3"], network: PoseNetwork) -> list[Stretch]:
+    """Everybody in one shot (RGB frames in order), the longest stretch first.
+
+    Raises:
+        ValueError: if ``frames`` is empty.
+    """
+    if len(frames) == 0:
+        raise ValueError("no frames to annotate: give at least one")
+    followed: list[Stretch] = []
+    ended: list[Stretch] = []
+    for index, frame in enumerate(tqdm(frames, desc="find people", unit="frame", leave=False)):
+        still: list[Stretch] = []
+        for stretch in sorted(followed, key=len, reverse=True):
+            pose = network.look(frame, stretch[index - 1].region)
+            if pose is None or _taken(pose, (other[index] for other in still)):
+                ended.append(stretch)
+            else:
+                stretch[index] = pose
+                still.append(stretch)
+        followed = still
+        if index % DETECT_EVERY == 0 or not followed:
+            for region in network.detect(frame):
+                pose = network.look(frame, region)
+                if pose is not None and not _taken(pose, (other[index] for other in followed)):
+                    followed.append({index: pose})
+    everybody = sorted(ended + followed, key=lambda stretch: (-len(stretch), min(stretch)))
+    for stretch in everybody:
+        _follow_back(stretch, everybody, frames, network)
+    return sorted(everybody, key=lambda stretch: (-len(stretch), min(stretch)))
+
+
+def _follow_back(
+    stretch: Stretch, everybody: list[Stretch], frames: UInt8[np.ndarray, "F H W 3"], network: PoseNetwork
+) -> None:
+    for index in range(min(stretch) - 1, -1, -1):
+        pose = network.look(frames[index], stretch[index + 1].region)
+        if pose is None or _taken(pose, (other[index] for other in everybody if index in other)):
+            return
+        stretch[index] = pose
+
+
+def _taken(pose: Pose, others: Iterable[Pose]) -> bool:
+    """Whether this is the body of one of the others."""
+    return any(_distance(pose, other) < SAME_BODY for other in others)
+
+
+def _distance(a: Pose, b: Pose) -> float:
+    """Between landmarks of the same name, over the size of the two."""
+    between = np.linalg.norm(a.pixels[LIMBS] - b.pixels[LIMBS], axis=-1).mean()
+    return float(2 * between / (a.region.side_px + b.region.side_px))
