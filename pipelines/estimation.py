@@ -18,7 +18,7 @@ from preprocessing.sample import Sample
 from preprocessing.stages.estimate_body import fit_bodies
 from preprocessing.stages.filter_clips import filter_clip
 from preprocessing.stages.mask_people import mask_people
-from preprocessing.stages.split_scenes import find_shots, frame_step
+from preprocessing.stages.split_scenes import frame_step, scan
 from preprocessing.stages.track_people import track_people
 from preprocessing.video import read_frames
 
@@ -82,10 +82,11 @@ def _estimate(
 def _longest_shot(path: Path, config: PrepareConfig) -> tuple[UInt8[np.ndarray, "F H W 3"], float, str]:
     """Its frames at the size and rate that annotators see, that rate, and what to call it."""
     try:
-        info, shots = find_shots(path, config.split_scenes)
+        found = scan(path, config.split_scenes)
     except Rejected as error:
         raise ValueError(f"{path}: {error.reason}") from error
-    start, stop = max(shots, key=lambda shot: shot[1] - shot[0])
+    info = found.info
+    start, stop = max(found.shots, key=lambda shot: shot[1] - shot[0])
     step = frame_step(info.fps, config.split_scenes.max_fps)
     where = f"{path}, the shot from {start / info.fps:.1f} to {stop / info.fps:.1f} s"
     if (count := len(range(start, stop, step))) > MOST_FRAMES:

@@ -102,9 +102,15 @@ class Workers:
             worker.stop()
 
     def run(
-        self, make_stage: Callable[[], Callable[[Item], Result]], items: Sequence[Item], description: str, unit: str
+        self,
+        make_stage: Callable[[], Callable[[Item], Result]],
+        items: Sequence[Item],
+        description: str,
+        unit: str,
+        done: int = 0,
     ) -> Iterator[Outcome[Item, Result]]:
-        """Outcomes of all items, in the order of the items whatever the number of workers, with a progress bar.
+        """Outcomes of all items, in the order of the items whatever the number of workers, with a progress bar, which
+        begins at ``done`` items that need not be done again.
 
         ``make_stage`` is picklable: a module's class or a ``functools.partial``. Take all outcomes before the next run.
 
@@ -116,7 +122,7 @@ class Workers:
             worker.load(make_stage)
         finished: dict[int, Outcome[Item, Result]] = {}
         next_item = next_yield = rejects = 0
-        with tqdm(total=len(items), desc=description, unit=unit) as bar:
+        with tqdm(total=done + len(items), initial=done, desc=description, unit=unit) as bar:
             while next_yield < len(items):
                 for worker in self._pool:
                     if worker.index is None and next_item < min(len(items), next_yield + LOOKAHEAD * self._count):

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,6 +52,9 @@ class ManifestRow:
     shard: str
     sha256: str
     """Of the sample's files: see ``sample_hash``."""
+    origin: str = ""
+    """Where the source was published."""
+    caption: str = ""
 
 
 SCHEMA = pa.schema(
@@ -134,8 +137,9 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     if not path.is_file():
         raise ManifestError(f"{folder} has no {MANIFEST}: not a folder of shards, or one whose preparation did not end")
     table = pq.read_table(path)
-    if set(table.column_names) != set(SCHEMA.names):
-        differing = ", ".join(sorted(set(table.column_names) ^ set(SCHEMA.names)))
+    optional = {f.name for f in fields(ManifestRow) if f.default is not MISSING}
+    if wrong := set(table.column_names) ^ set(SCHEMA.names) - (optional - set(table.column_names)):
+        differing = ", ".join(sorted(wrong))
         raise ManifestError(
             f"{path} was written by another version (columns {differing} differ): make the shards again"
         )

@@ -13,13 +13,16 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import decord
+import fsspec
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
@@ -47,7 +50,6 @@ class VideoError(ValueError):
 class VideoInfo:
     """What the header of a video promises."""
 
-    path: Path
     width: int
     """Pixels as displayed."""
     height: int
@@ -141,13 +143,12 @@ def write_video(
 
 def read_metadata(path: Path | str) -> dict[str, str]:
     """What a video file says of itself. Raises ``VideoError`` naming the file."""
-    with _open(Path(path)) as container:
+    with _open(path) as container:
         return dict(container.metadata)
 
 
 def probe(path: Path | str) -> VideoInfo:
     """What the header says, after decoding one frame. Raises ``VideoError`` naming the file and the fault."""
-    path = Path(path)
     with _open(path) as container:
         stream = container.streams.video[0]
         fps = stream.average_rate or stream.guessed_rate
@@ -162,7 +163,7 @@ def probe(path: Path | str) -> VideoInfo:
         width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height  # square pixels
         if frame.rotation % 180:
             width, height = height, width
-        return VideoInfo(path, width, height, float(fps), num_frames, frame.rotation % 360)
+        return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
 
 
 def iter_frames(
@@ -177,7 +178,6 @@ def iter_frames(
     Raises:
         VideoError: if the file cannot be opened, or breaks while decoding.
     """
-    path = Path(path)
     info = probe(path)
     with _open(path) as container:
         stream = container.streams.video[0]
@@ -214,22 +214,44 @@ def read_frames(
     raise VideoError(f"{path}: ends after {len(frames)} of the {wanted} frames asked for from frame {start}")
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    if not path.is_file():
-        raise VideoError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes)")
+@contextmanager
+def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
+    with open_binary(path) as file:
+        try:
+            container: av.container.InputContainer = av.open(file if is_uri(path) else str(path), "r")
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+        with container:
+            if not container.streams.video:
+                raise VideoError(f"{path}: holds no video stream")
+            yield container
+
+
+def is_uri(place: Path | str) -> bool:
+    """Whether a place is a URI, and no local path."""
+    return "://" in str(place)
+
+
+@contextmanager
+def open_binary(place: Path | str) -> Iterator[BinaryIO]:
+    """A file by its path or its URI (of any file system that fsspec knows), to be read and sought in.
+
+    Raises:
+        VideoError: if it is not there, empty, or of a file system for which a package is missing.
+    """
     try:
-        container = av.open(str(path))
-    except (av.FFmpegError, ValueError) as error:
-        raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
-    if not container.streams.video:
-        container.close()
-        raise VideoError(f"{path}: holds no video stream")
-    return container
+        file = fsspec.open(str(place), "rb").open() if is_uri(place) else Path(place).open("rb")  # noqa: SIM115
+    except (OSError, ValueError, ImportError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise VideoError(f"{place}: cannot be read ({reason})") from error
+    with file:
+        if file.seek(0, io.SEEK_END) == 0:
+            raise VideoError(f"{place}: the file is empty (0 bytes)")
+        file.seek(0)
+        yield file
 
 
-def _decoded(path: Path, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+def _decoded(path: Path | str, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
     try:
         yield from container.decode(video=0)
     except av.FFmpegError as error:

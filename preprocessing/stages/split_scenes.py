@@ -16,6 +16,7 @@ from pathlib import Path
 from scenedetect import AdaptiveDetector, FrameTimecode
 
 from models.timeline import TEMPORAL_FACTOR, check_num_frames
+from preprocessing.duplicates import Fingerprint
 from preprocessing.executor import Rejected
 from preprocessing.video import VideoInfo, iter_frames, probe
 
@@ -66,8 +67,19 @@ def frame_step(source_fps: float, max_fps: float) -> int:
     return max(1, math.ceil(source_fps / (1.05 * max_fps)))
 
 
-def find_shots(path: Path, config: SplitConfig) -> tuple[VideoInfo, list[tuple[int, int]]]:
-    """First and last-plus-one frame of each shot of a source.
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a source tells."""
+
+    info: VideoInfo
+    shots: list[tuple[int, int]]
+    """First and last-plus-one frame of each."""
+    fingerprint: bytes
+    """See ``preprocessing/duplicates.py``."""
+
+
+def scan(path: Path | str, config: SplitConfig) -> Scan:
+    """Find the shots of a source.
 
     Raises:
         VideoError: if the source cannot be read.
@@ -81,14 +93,15 @@ def find_shots(path: Path, config: SplitConfig) -> tuple[VideoInfo, list[tuple[i
     scale = min(1.0, DETECTION_SIDE_PX / max(info.width, info.height))
     size = max(2, round(info.height * scale)), max(2, round(info.width * scale))
     cuts: list[int] = []
-    count = 0
+    fingerprint, count = Fingerprint(info.num_frames), 0
     for count, frame in enumerate(iter_frames(path, size=size), start=1):
+        fingerprint.see(count - 1, frame)
         found = detector.process_frame(FrameTimecode(count - 1, rate), frame[..., ::-1])  # the detector reads BGR
         cuts += [cut.frame_num for cut in found]
     if count < 0.9 * info.num_frames:
         raise Rejected(f"cut short: {count} frames can be decoded of the {info.num_frames} its header promises")
     edges = [0, *cuts, count]
-    return info, list(pairwise(edges))
+    return Scan(info, list(pairwise(edges)), bytes(fingerprint))
 
 
 def cut_windows(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
-
-import webdataset as wds
 
 from preprocessing.manifest import SPLITS, ManifestRow, sample_hash
 from preprocessing.sample import Sample, encode
@@ -29,7 +27,7 @@ class ShardConfig:
 
     max_clips: int
     max_bytes: float
-    """A clip larger than this still gets a shard to itself."""
+    """Of the tar. A clip larger than this still gets a shard to itself."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,21 @@ class PackedClip:
     files: dict[str, bytes]
 
 
+@dataclass(frozen=True)
+class Written:
+    """A clip that is on disk, in a shard that may not be full yet."""
+
+    row: ManifestRow
+    end: int
+    """Bytes of its shard up to the end of the clip."""
+
+
 def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> PackedClip:
-    """Encode a sample. Its licence and scores are read from ``sample.meta``. Raises ``SampleError`` as ``encode``."""
+    """Encode a sample. Its licence, origin, caption and scores are read from ``sample.meta``.
+
+    Raises:
+        SampleError: as ``encode``.
+    """
     files = encode(sample)
     scores = sample.meta["scores"]
     height, width = sample.video.shape[1:3]
@@ -58,6 +69,8 @@ def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> Pack
         licence=sample.meta["licence"],
         shard="",
         sha256=sample_hash(files),
+        origin=sample.meta.get("origin", ""),
+        caption=sample.meta.get("caption", ""),
         **{name: scores.get(name) for name in SCORES},
     )
     return PackedClip(row, files)
@@ -92,34 +105,50 @@ def _is_shard(path: Path) -> bool:
 class ShardSet:
     """Shards ``{split}-{number:06d}.tar`` of a folder, filled in the order clips come. Use as a context manager.
 
-    A shard is written under a hidden name and renamed when it is full and on disk. If the block raises, or the program
-    dies, shards that were being filled never appear.
+    A shard is written under a hidden name and renamed when it is full and on disk.
+
+    Args:
+        written: what ``write`` gave in a run that did not finish: its shards are filled further, and what they hold
+            beyond is cut off. None if there is no such going on: if the block raises, shards that were being filled
+            never appear.
+
+    Raises:
+        ValueError: if a shard that was being filled is gone or too short.
     """
 
-    def __init__(self, folder: Path, config: ShardConfig) -> None:
+    def __init__(self, folder: Path, config: ShardConfig, written: Sequence[Written] | None = None) -> None:
         self.folder = folder
         self.config = config
-        self.rows: list[ManifestRow] = []
+        self.rows: list[ManifestRow] = [clip.row for clip in written or ()]
         """Of all clips written so far, each with its shard."""
+        self._goes_on = written is not None
         self._open: dict[str, _Shard] = {}
         self._count = dict.fromkeys(SPLITS, 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        for clip in written or ():
+            self._count[clip.row.split] = int(clip.row.shard.removesuffix(".tar").rpartition("-")[2]) + 1
+        last = {clip.row.shard: clip for clip in written or ()}
+        clips = [row.shard for row in self.rows]
+        for name, clip in last.items():
+            if not (folder / name).exists():
+                self._open[clip.row.split] = _Shard(folder / name, clips.count(name), clip.end)
 
-    def write(self, clip: PackedClip) -> None:
-        """Append a clip to the open shard of its split."""
+    def write(self, clip: PackedClip) -> Written:
+        """Append a clip to the open shard of its split. It is on disk when this returns."""
         split = clip.row.split
-        size = sum(map(len, clip.files.values()))
+        members = tar_members(clip.row.key, clip.files)
         shard = self._open.get(split)
-        if shard and (shard.clips >= self.config.max_clips or shard.bytes + size > self.config.max_bytes):
+        if shard and (shard.clips >= self.config.max_clips or shard.end + len(members) > self.config.max_bytes):
             self._open.pop(split).finish()
             shard = None
         if shard is None:
             shard = self._open[split] = _Shard(self.folder / f"{split}-{self._count[split]:06d}.tar")
             self._count[split] += 1
-        shard.write(clip.row.key, clip.files)
+        shard.write(members)
         self.rows.append(replace(clip.row, shard=shard.path.name))
+        return Written(self.rows[-1], shard.end)
 
     def __enter__(self) -> ShardSet:
-        self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -127,31 +156,49 @@ class ShardSet:
     ) -> None:
         with ExitStack() as unfinished:  # a disk may also turn out to be full when shards are finished
             for shard in self._open.values():
-                unfinished.callback(shard.abandon)
+                unfinished.callback(shard.close if self._goes_on else shard.abandon)
             if kind is None:
                 for shard in self._open.values():
                     shard.finish()
 
 
+def tar_members(key: str, files: Mapping[str, bytes]) -> bytes:
+    """A clip's files as a piece of a tar: such pieces, one after the other and ended, are one.
+
+    Owner, mode and time are fixed: the same clips make the same tar, whoever writes it and whenever.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for suffix in sorted(files):
+            member = tarfile.TarInfo(f"{key}.{suffix}")
+            member.size, member.mode = len(files[suffix]), 0o644
+            tar.addfile(member, io.BytesIO(files[suffix]))
+        return buffer.getvalue()[: tar.offset]
+
+
 class _Shard:
-    """One tar being written."""
+    """One tar being written, or being gone on with from its first ``clips`` clips, ``end`` bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.clips = 0
-        self.bytes = 0
+    def __init__(self, path: Path, clips: int = 0, end: int = 0) -> None:
+        self.path, self.clips, self.end = path, clips, end
         self._partial = path.with_name(f".{path.name}.partial")
-        self._file: IO[bytes] = self._partial.open("wb")
-        # Owner, mode and time are fixed: the same clips make the same tar, whoever writes it and whenever.
-        self._tar = wds.TarWriter(self._file, user="", group="", mode=0o644, mtime=0, encoder=False)
+        if path.exists():
+            raise ValueError(f"{path} stands in the way: it was not written by this program, or is of another run")
+        if end and not (self._partial.exists() and self._partial.stat().st_size >= end):
+            raise ValueError(f"{self._partial} is gone or too short to go on with: delete {path.parent} and begin anew")
+        self._file = self._partial.open("r+b" if end else "wb")
+        self._file.truncate(end)
+        self._file.seek(end)
 
-    def write(self, key: str, files: Mapping[str, bytes]) -> None:
-        self._tar.write({"__key__": key, **files})
+    def write(self, members: bytes) -> None:
+        self._file.write(members)
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self.clips += 1
-        self.bytes += sum(map(len, files.values()))
+        self.end += len(members)
 
     def finish(self) -> None:
-        self._tar.close()
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE + -(self.end + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -160,9 +207,12 @@ class _Shard:
         os.fsync(folder)  # the rename itself must survive a power cut
         os.close(folder)
 
+    def close(self) -> None:
+        """Leave what there is, to be gone on with."""
+        with suppress(OSError):  # a full disk refuses what is still buffered
+            self._file.close()
+
     def abandon(self) -> None:
         """Leave nothing of a shard that is not finished."""
-        for part in (self._tar, self._file):
-            with suppress(OSError):  # a full disk refuses what is still buffered as well
-                part.close()
+        self.close()
         self._partial.unlink(missing_ok=True)

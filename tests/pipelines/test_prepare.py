@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.prepare import find_sources, main, parse, prepare
+from pipelines.prepare import UNFINISHED, main, parse, prepare
 from preprocessing.manifest import read_manifest, read_rejects, verify
 from preprocessing.sample import Sample, decode
+from preprocessing.scan_video import group_by_file, scan_video
+from preprocessing.sources import SourceConfig, find_sources
 from preprocessing.video import encode_frames, probe, read_frames, write_video
 
 SMALL = ["--split_scenes.num_frames=17", "--split_scenes.min_frames=17", "--max_side=64", "--annotate_side=320"]
@@ -44,7 +46,7 @@ def test_bad_files_are_rejected_for_what_is_wrong_with_them(bad_videos: Path, tm
     prepare(*parse([f"--videos={bad_videos}", f"--out={out}", "--workers=2", *SMALL]))
     rejects = {reject.source: reject for reject in reversed(read_rejects(out))}  # the first of each source
     expected = {
-        "empty.mp4": ("split_scenes", "0 bytes"),
+        "empty.mp4": ("find_sources", "0 bytes"),
         "text.mp4": ("split_scenes", "not a readable video"),
         "truncated.mp4": ("split_scenes", "not a readable video"),
         "brief.mp4": ("split_scenes", "too short for 17 frames"),
@@ -53,7 +55,7 @@ def test_bad_files_are_rejected_for_what_is_wrong_with_them(bad_videos: Path, tm
         "more/small.MP4": ("filter_clips", "short_side 128 is below"),
         "nobody.mp4": ("track_people", "no person"),
     }
-    assert rejects.keys() == expected.keys() == {source.name for source in find_sources(bad_videos)[0]}
+    assert rejects.keys() == expected.keys() == {source.name for source in find_sources(bad_videos, SourceConfig())[0]}
     for name, (stage, reason) in expected.items():
         assert rejects[name].stage == stage, name
         assert reason in rejects[name].reason, name
@@ -74,7 +76,7 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
     arguments = [
         f"--videos={tmp_path}/list.txt",
         f"--out={out}",
-        "--licence=CC0-1.0",
+        "--sources.licence=CC0-1.0",
         "--estimate_body.steps=10",
         *SMALL,
     ]
@@ -87,7 +89,7 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
     assert row.reprojection_error is not None
     assert row.key.endswith("_00000000_00000017")
     assert {row.source} | {reject.source for reject in read_rejects(out)} == {"good.mp4", "bad.mp4", "nowhere.mp4"}
-    assert "nowhere.mp4 cannot be read: No such file or directory" in read_rejects(out)[-1].reason
+    assert "nowhere.mp4 cannot be read: No such file or directory" in read_rejects(out)[0].reason
 
     import webdataset as wds
 
@@ -128,7 +130,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert caught.value.code == 2
         return capsys.readouterr().err
 
-    assert "does not exist: --videos takes a folder" in message(tmp_path / "nowhere")
+    assert "does not exist: --videos takes a folder, a list of paths, or a table" in message(tmp_path / "nowhere")
     (tmp_path / "videos").mkdir()
     assert "no videos in" in message(tmp_path / "videos")
     (tmp_path / "list.txt").write_text("a.mp4\nb.mp4\n")
@@ -137,7 +139,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "list.txt").write_text("# nothing\n")
     assert "lists no videos" in message(tmp_path / "list.txt")
     (tmp_path / "list.bin").write_bytes(b"\xff\xfe\x00")
-    assert "neither a folder nor a text file" in message(tmp_path / "list.bin")
+    assert "neither a folder, nor a text file with one path a line, nor a table" in message(tmp_path / "list.bin")
     assert "use 13 or 17 frames" in message(tmp_path, "--split_scenes.num_frames=16")
     assert "no score is called sharpness" in message(tmp_path, "--filter_clips={sharpness: {min: 1}}")
     assert "add up to 1" in message(tmp_path, "--split_shares={train: 1, val: 1, test: 0}")
@@ -168,11 +170,10 @@ def test_configs(name: str, tmp_path: Path) -> None:
 
 def test_fps_of_a_fast_source_is_halved(tmp_path: Path) -> None:
     """Every second frame is kept, and the clip says so."""
-    from pipelines.prepare import Source, split_source
-
     write_video(tmp_path / "fast.mp4", drifting_blocks(50), 60.0)
     config = parse([f"--videos={tmp_path}", f"--out={tmp_path}", *SMALL])[2]
-    clips, rejects = split_source(Source("fast.mp4", tmp_path / "fast.mp4", "0" * 64), config.split_scenes)
-    assert [(clip.window.start, clip.window.stop, clip.window.fps) for clip in clips] == [(0, 33, 30.0)]
-    assert [(reject.start_frame, reject.end_frame) for reject in rejects] == [(34, 50)]
+    (video,) = group_by_file(find_sources(tmp_path, SourceConfig())[0])
+    scanned = scan_video(video, config.split_scenes)
+    assert [(window.start, window.stop, window.fps) for _, window in scanned.windows] == [(0, 33, 30.0)]
+    assert [(reject.start_frame, reject.end_frame) for reject in scanned.rejects] == [(34, 50)]
     assert probe(tmp_path / "fast.mp4").fps == 60

@@ -132,7 +132,7 @@ def test_broken_files_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("I am not a video.\n" * 100)
     (tmp_path / "half.mp4").write_bytes(encode_frames(smooth(), 24.0)[:2000])
     for name, fault in {
-        "absent.mp4": "no such file",
+        "absent.mp4": r"cannot be read \(No such file or directory\)",
         "empty.mp4": r"the file is empty \(0 bytes\)",
         "text.mp4": "not a readable video",
         "half.mp4": "not a readable video",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocessing.executor import Rejected
-from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, find_shots, frame_step
+from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, frame_step, scan
 from preprocessing.video import VideoError, write_video
 
 CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
@@ -21,14 +21,14 @@ def shot(num_frames: int, seed: int) -> np.ndarray:
 
 def test_a_cut_is_found_where_it_is(tmp_path: Path) -> None:
     write_video(tmp_path / "two.mp4", np.concatenate([shot(30, 1), shot(45, 2)]), 24.0)
-    info, shots = find_shots(tmp_path / "two.mp4", CONFIG)
-    assert (info.width, info.height) == (128, 96)
-    assert shots == [(0, 30), (30, 75)]
+    found = scan(tmp_path / "two.mp4", CONFIG)
+    assert (found.info.width, found.info.height) == (128, 96)
+    assert found.shots == [(0, 30), (30, 75)]
 
 
 def test_motion_is_no_cut(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4", shot(60, 3), 24.0)
-    assert find_shots(tmp_path / "one.mp4", CONFIG)[1] == [(0, 60)]
+    assert scan(tmp_path / "one.mp4", CONFIG).shots == [(0, 60)]
 
 
 def test_windows_fill_shots_without_overlap() -> None:
@@ -61,7 +61,7 @@ def test_a_file_cut_short_is_rejected_for_it(tmp_path: Path) -> None:
     data = short.read_bytes()
     short.write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises((Rejected, VideoError), match=r"cut short: \d+ frames can be decoded of the 120|breaks"):
-        find_shots(short, CONFIG)
+        scan(short, CONFIG)
 
 
 def _move_index_first(source: Path, target: Path) -> None:

@@ -1,0 +1,109 @@
+"""A window of a video → a clip with people, masks, bodies and cameras, or the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from models.body import load_body
+from preprocessing.annotators.follow_people import follow_people
+from preprocessing.annotators.mediapipe_pose import MediaPipePose
+from preprocessing.executor import Rejected, stage
+from preprocessing.manifest import split_of
+from preprocessing.preview import draw_sheet
+from preprocessing.sample import STILL_CAMERA, Sample, make_key
+from preprocessing.scan_video import file_version
+from preprocessing.settings import PrepareConfig
+from preprocessing.sources import Source
+from preprocessing.stages.estimate_body import fit_bodies
+from preprocessing.stages.filter_clips import filter_clip, measure_clip
+from preprocessing.stages.mask_people import mask_people
+from preprocessing.stages.resize_clips import Resize
+from preprocessing.stages.split_scenes import Window
+from preprocessing.stages.track_people import track_people
+from preprocessing.stages.write_shards import PackedClip, pack_clip
+from preprocessing.video import read_frames
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A window of a source."""
+
+    source: Source
+    sha256: str
+    version: str
+    """Of the file when it was scanned: see ``scan_video.file_version``."""
+    size: tuple[int, int]
+    """(H, W) of the source, pixels."""
+    window: Window
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """A clip ready to be written, and how it looks."""
+
+    packed: PackedClip
+    scores: dict[str, float]
+    sheet: bytes
+
+
+class PrepareClip:
+    """Read, judge, annotate and encode one clip."""
+
+    def __init__(self, config: PrepareConfig) -> None:
+        self.config = config
+        self.network = MediaPipePose()
+        self.body = load_body(config.estimate_body.body)
+
+    def __call__(self, clip: Clip) -> PreparedClip:
+        """Raises ``StageFailed`` naming the stage that refused the clip or broke on it, with the scores so far."""
+        config, source, window = self.config, clip.source, clip.window
+        scores: dict[str, float] = {}
+        with stage("filter_clips"):
+            if file_version(source.place) != clip.version:
+                raise Rejected(f"{source.place} has changed since it was scanned: delete the run and begin anew")
+            scale = min(1.0, max(config.annotate_side, config.max_side) / max(clip.size))
+            size = round(clip.size[0] * scale), round(clip.size[1] * scale)
+            frames = read_frames(source.place, window.start, window.stop, window.step, size)
+            scores |= measure_clip(frames, clip.size)
+            filter_clip(scores, config.filter_clips)
+            resize = Resize.within(size, config.max_side)
+        with stage("track_people", scores):
+            stretches = follow_people(frames, self.network)
+            people, track_scores = track_people(stretches, len(frames), size, config.track_people)
+            scores |= track_scores
+        for person in people:
+            person.pixels, person.segmentation = resize.points(person.pixels), resize.maps(person.segmentation)
+        with stage("mask_people", scores):
+            people, masks, mask_scores = mask_people(people, config.mask_people)
+            scores |= mask_scores
+        with stage("estimate_body", scores):
+            fit = fit_bodies(people, masks, resize.stored, window.fps, config.estimate_body)
+            scores |= fit.worst_scores
+            filter_clip(scores, config.filter_bodies)
+        with stage("write_shards", scores):
+            sample = Sample(
+                key=make_key(clip.sha256[:16], window.start, window.stop),
+                video=resize.frames(frames),
+                masks=masks,
+                bodies=fit.bodies,
+                cameras=fit.cameras,
+                fps=window.fps,
+                meta={
+                    "source": source.name,
+                    "source_sha256": clip.sha256,
+                    "source_frames": [window.start, window.stop, window.step],
+                    "licence": source.licence,
+                    "origin": source.origin,
+                    "caption": source.caption,
+                    "scores": scores,
+                    "scores_of_people": fit.scores,
+                    "annotators": {
+                        "pose": f"mediapipe {version('mediapipe')}",
+                        "body": f"fit of the {config.estimate_body.body} body",
+                        "camera": STILL_CAMERA,
+                    },
+                },
+            )
+            packed = pack_clip(sample, source.name, window.start, split_of(clip.sha256, config.split_shares))
+        return PreparedClip(packed, scores, draw_sheet(sample, self.body))

@@ -1,0 +1,110 @@
+"""Read a video once from end to end: its hash, its shots, what it looks like, and the windows that become clips."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from preprocessing.executor import stage
+from preprocessing.manifest import Reject
+from preprocessing.sources import STAGE, Source
+from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, scan
+from preprocessing.video import is_uri, open_binary
+
+READ_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Video:
+    """A file, and the parts of it that are wanted."""
+
+    place: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class ScannedVideo:
+    """What is known of a video; JSON-able."""
+
+    sha256: str
+    version: str
+    """Of the file, as ``file_version`` gives it."""
+    width: int
+    height: int
+    duration_s: float
+    fingerprint: str
+    """Hexadecimal."""
+    windows: list[tuple[int, Window]]
+    """Each with the number of its source."""
+    rejects: list[Reject]
+    """Stretches that are too short for a window, and parts that are not there."""
+
+
+def group_by_file(sources: list[Source]) -> list[Video]:
+    """The files of all sources, in the order in which they come first."""
+    files: dict[str, list[Source]] = {}
+    for source in sources:
+        files.setdefault(source.place, []).append(source)
+    return [Video(place, tuple(parts)) for place, parts in files.items()]
+
+
+def scan_video(video: Video, config: SplitConfig) -> ScannedVideo:
+    """Raises ``StageFailed`` if the video cannot be read."""
+    with stage(STAGE):
+        version = file_version(video.place)
+        sha256 = _hash(video.place)
+    with stage("split_scenes"):
+        found = scan(video.place, config)
+    windows: list[tuple[int, Window]] = []
+    rejects: list[Reject] = []
+    taken: dict[tuple[int, int], str] = {}
+    frames = found.shots[-1][1]
+    for number, source in enumerate(video.sources):
+        first, last = part_of(source, found.info.fps, frames)
+        if first >= last:
+            seconds = frames / found.info.fps
+            rejects.append(Reject(source.name, "split_scenes", f"nothing of it is in the video of {seconds:.1f} s"))
+        inside = [(max(start, first), min(stop, last)) for start, stop in found.shots]
+        cut, left_over = cut_windows([shot for shot in inside if shot[0] < shot[1]], found.info.fps, config)
+        for window in cut:
+            if (other := taken.setdefault((window.start, window.stop), source.name)) != source.name:
+                reason = f"the same frames as {other}"
+                rejects.append(Reject(source.name, "split_scenes", reason, {}, window.start, window.stop))
+            else:
+                windows.append((number, window))
+        rejects += [
+            Reject(source.name, "split_scenes", f"too short for {config.min_frames} frames", {}, start, stop)
+            for start, stop in left_over
+        ]
+    info = found.info
+    return ScannedVideo(
+        sha256, version, info.width, info.height, frames / info.fps, found.fingerprint.hex(), windows, rejects
+    )
+
+
+def part_of(source: Source, fps: float, num_frames: int) -> tuple[int, int]:
+    """First and last-plus-one frame of the part of a video that a source is."""
+    last = num_frames if source.end_s is None else min(num_frames, math.floor(source.end_s * fps))
+    return math.ceil(source.start_s * fps), last
+
+
+def file_version(place: str) -> str:
+    """Size and time of change of a local file: another version is another file. Empty for URIs, which do not tell.
+
+    Raises:
+        OSError: if it is not there.
+    """
+    if is_uri(place):
+        return ""
+    status = Path(place).stat()
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _hash(place: str) -> str:
+    digest = hashlib.sha256()
+    with open_binary(place) as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""Everything that decides what a preparation makes (and nothing else: not where to, nor how fast)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from preprocessing.body_fitting.config import BodyFitConfig
+from preprocessing.manifest import split_of
+from preprocessing.sources import SourceConfig
+from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, Limit, check_limits
+from preprocessing.stages.mask_people import MaskConfig
+from preprocessing.stages.split_scenes import SplitConfig
+from preprocessing.stages.track_people import TrackConfig
+from preprocessing.stages.write_shards import ShardConfig
+
+
+@dataclass
+class PrepareConfig:
+    """The settings of ``configs/prepare``."""
+
+    sources: SourceConfig
+    split_scenes: SplitConfig
+    filter_clips: dict[str, Limit]
+    """Limits on the scores of the pixels."""
+    track_people: TrackConfig
+    mask_people: MaskConfig
+    estimate_body: BodyFitConfig
+    filter_bodies: dict[str, Limit]
+    """Limits on the scores of the fitted bodies, of each person."""
+    write_shards: ShardConfig
+    annotate_side: int
+    """Longer side of the frames that annotators see, pixels."""
+    max_side: int
+    """Longer side of the clips that are stored, pixels; both sides become multiples of 8."""
+    split_shares: dict[str, float]
+    """Shares of train, val and test. A source belongs to one of them, whatever the other sources are."""
+    reject_copies: bool
+    """Refuse videos that show what an earlier one shows, encoded another way. The same bytes are always refused."""
+    preview_clips: int
+    """Clips shown in the preview."""
+
+    def __post_init__(self) -> None:
+        check_limits(self.filter_clips, CLIP_SCORES)
+        check_limits(self.filter_bodies, BODY_SCORES)
+        split_of("", self.split_shares)

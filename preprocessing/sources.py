@@ -1,0 +1,199 @@
+"""Which videos there are: those of a folder, of a list of paths, or of a table with a row for a video or a part of one.
+
+Tables are CSV, Parquet or JSONL; which column says what is a map in YAML, so that the listings of public datasets need
+no rewriting. Places are local paths, or URIs of any file system that fsspec knows (``s3://…``, ``hf://…``, ``zip://…``).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from preprocessing.manifest import Reject
+from preprocessing.video import VIDEO_SUFFIXES, is_uri
+
+STAGE = "find_sources"
+"""What its rejects name."""
+
+COLUMNS = ("video", "start", "end", "segment", "caption", "licence", "origin")
+"""What a table may tell of a video."""
+
+TABLES = {".csv", ".tsv", ".parquet", ".jsonl"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video, or a part of one."""
+
+    name: str
+    """As the user knows it: relative to the folder, or as in the list. No two sources share one."""
+    place: str
+    """Path or URI of the file."""
+    licence: str
+    origin: str = ""
+    """Where the video was published."""
+    caption: str = ""
+    start_s: float = 0.0
+    end_s: float | None = None
+    """None is the end of the file."""
+
+
+@dataclass
+class SourceConfig:
+    """How a table is read, and what holds where it says nothing."""
+
+    columns: dict[str, str] = field(default_factory=lambda: {name: name for name in COLUMNS})
+    """Field → column. ``video`` may also be a template: ``clips/{youtube_id}.mp4``. ``segment`` is a column of pairs of
+    start and end. Times are seconds, or hours:minutes:seconds. Fields that are not there are left empty."""
+    root: str = ""
+    """Where relative places begin: a folder or a URI; by default the folder of the list."""
+    licence: str = "unknown"
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if unknown := self.columns.keys() - set(COLUMNS):
+            raise ValueError(
+                f"sources.columns names {', '.join(sorted(unknown))}: the fields of a video are {', '.join(COLUMNS)}"
+            )
+
+
+def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list[Reject]]:
+    """The videos of a folder sorted by name, or those of a list in its order; and the rows that cannot be used.
+
+    Raises:
+        ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
+    """
+    if videos.is_dir():
+        paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+        if not paths:
+            raise ValueError(f"no videos in {videos}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
+        named = [(path.relative_to(videos).as_posix(), str(path)) for path in paths]
+        return [Source(name, place, config.licence, config.origin) for name, place in named], []
+    if not videos.is_file():
+        raise ValueError(f"{videos} does not exist: --videos takes a folder, a list of paths, or a table")
+    if videos.suffix.lower() in VIDEO_SUFFIXES:
+        return [Source(videos.name, str(videos), config.licence, config.origin)], []
+    sources, rejects = [], []
+    table = videos.suffix.lower() in TABLES
+    for number, row in enumerate(_table(videos, config) if table else _lines(videos), start=1):
+        try:
+            source = _source(row, config, videos)
+            if not is_uri(source.place) and not Path(source.place).is_file():
+                rejects.append(Reject(source.name, STAGE, f"{source.place} cannot be read: No such file or directory"))
+            else:
+                sources.append(source)
+        except ValueError as error:
+            rejects.append(Reject(f"row {number}", STAGE, str(error)))
+    if not sources and not rejects:
+        raise ValueError(f"{videos} lists no videos: {'it has no rows' if table else 'write one path a line'}")
+    if not sources:
+        raise ValueError(
+            f"none of the {len(rejects)} videos of {videos} can be read, the first because: {rejects[0].reason}"
+        )
+    return _told_apart(sources, rejects), rejects
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is neither a folder, nor a text file with one path a line, nor a table") from error
+    yield from ({"video": line} for line in lines if line and not line.startswith("#"))
+
+
+def _table(path: Path, config: SourceConfig) -> Iterator[dict[str, Any]]:
+    """Field → value of each row."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".jsonl":
+            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+            names = set().union(*rows)
+        else:
+            table = pq.read_table(path) if suffix == ".parquet" else _read_csv(path)
+            names, rows = set(table.column_names), table.to_pylist()
+    except (ValueError, OSError, TypeError, pa.ArrowException) as error:
+        raise ValueError(f"{path} cannot be read as a table ({error})") from error
+    video = config.columns.get("video", "video")
+    if "{" not in video and video not in names:
+        raise ValueError(
+            f"{path} has no column {video!r} among {', '.join(sorted(names))}: name it by --sources.columns.video"
+        )
+    for row in rows:
+        yield {name: _value(column, row) for name, column in config.columns.items()}
+
+
+def _read_csv(path: Path) -> pa.Table:
+    parse = pacsv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
+    return pacsv.read_csv(path, parse_options=parse)
+
+
+def _value(column: str, row: Mapping[str, Any]) -> Any:
+    if "{" not in column:
+        return row.get(column)
+    try:
+        return column.format_map(row)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"sources.columns: {column!r} cannot be filled in from {dict(row)} ({error!r})") from error
+
+
+def _source(row: Mapping[str, Any], config: SourceConfig, listed_in: Path) -> Source:
+    """Raises ``ValueError`` if the row has no video, or its times are none."""
+    given = {name: value for name, value in row.items() if value is not None and value == value and value != ""}
+    if "video" not in given:
+        raise ValueError("no video is named")
+    name = str(given["video"])
+    root = config.root or str(listed_in.parent)
+    place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
+    start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
+    start_s = 0.0 if start is None else _seconds(start)
+    end_s = None if end is None else _seconds(end)
+    if end_s is not None and end_s <= start_s:
+        raise ValueError(f"{name}: it ends at {end_s:g} s, and begins at {start_s:g} s")
+    text = {
+        key: str(given.get(key, default)) for key, default in (("licence", config.licence), ("origin", config.origin))
+    }
+    return Source(name, place, **text, caption=str(given.get("caption", "")), start_s=start_s, end_s=end_s)
+
+
+def _pair(segment: Any) -> tuple[Any, Any]:
+    try:
+        start, end = ast.literal_eval(segment) if isinstance(segment, str) else segment
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise ValueError(f"segment {segment!r} is no pair of start and end") from error
+    return start, end
+
+
+def _seconds(value: Any) -> float:
+    """Of a number of seconds, or ``[[hours:]minutes:]seconds``."""
+    try:
+        parts = [float(part) for part in str(value).split(":")]
+        seconds = sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no time: give seconds, or hours:minutes:seconds") from error
+    if not 0 <= seconds < math.inf or len(parts) > 3:
+        raise ValueError(f"{value!r} is no time: give seconds, or hours:minutes:seconds")
+    return seconds
+
+
+def _told_apart(sources: list[Source], rejects: list[Reject]) -> list[Source]:
+    """Parts of one video under names of their own; what is listed twice is refused the second time."""
+    times = Counter(source.name for source in sources)
+    apart: dict[str, Source] = {}
+    for source in sources:
+        end = "end" if source.end_s is None else f"{source.end_s:g}s"
+        name = f"{source.name}[{source.start_s:g}s–{end}]" if times[source.name] > 1 else source.name
+        if name in apart:
+            rejects.append(Reject(name, STAGE, "listed before"))
+        else:
+            apart[name] = replace(source, name=name)
+    return list(apart.values())
