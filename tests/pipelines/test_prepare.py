@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.prepare import UNFINISHED, main, parse, prepare
+from pipelines.prepare import main, parse, prepare
 from preprocessing.manifest import read_manifest, read_rejects, verify
 from preprocessing.sample import Sample, decode
 from preprocessing.scan_video import group_by_file, scan_video

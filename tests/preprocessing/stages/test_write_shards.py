@@ -9,7 +9,7 @@ import pytest
 import webdataset as wds
 
 from preprocessing.sample import decode
-from preprocessing.stages.write_shards import ShardConfig, ShardSet, discard_unfinished, pack_clip
+from preprocessing.stages.write_shards import ShardConfig, ShardSet, Written, discard_unfinished, pack_clip
 from tests.shard_factory import make_sample
 
 CLIPS = [pack_clip(make_sample(i, num_frames=5), f"{i}.mp4", 0, "train" if i % 2 else "val") for i in range(5)]
@@ -95,3 +95,37 @@ def test_a_full_disk_leaves_no_half_shard(
     with small_files_only(), pytest.raises(OSError, match="File too large"):
         fill(tmp_path, ShardConfig(10, 1e9))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stopped_after", range(len(CLIPS) + 1))
+@pytest.mark.parametrize("config", [ShardConfig(2, 1e9), ShardConfig(10, 1e9), ShardConfig(1, 1e9)])
+def test_going_on_gives_the_bytes_of_a_run_that_was_not_stopped(
+    tmp_path: Path, stopped_after: int, config: ShardConfig
+) -> None:
+    whole = fill(tmp_path / "whole", config)
+    folder = tmp_path / "stopped"
+    shards = ShardSet(folder, config, written=[])
+    written = [shards.write(clip) for clip in CLIPS[:stopped_after]]
+    if stopped_after < len(CLIPS):
+        shards.write(CLIPS[stopped_after])  # on disk, but killed before it was noted
+    del shards
+    with ShardSet(folder, config, written) as shards:
+        for clip in CLIPS[stopped_after:]:
+            shards.write(clip)
+    assert [row.key for row in shards.rows] == [clip.row.key for clip in CLIPS]
+    assert {path.name: path.read_bytes() for path in sorted(folder.iterdir())} == whole
+
+
+def test_what_goes_on_is_kept_when_something_fails(tmp_path: Path) -> None:
+    def fail_in_the_middle() -> None:
+        with ShardSet(tmp_path, ShardConfig(9, 1e9), written=[]) as shards:
+            written.append(shards.write(CLIPS[0]))
+            raise KeyboardInterrupt
+
+    written: list[Written] = []
+    with pytest.raises(KeyboardInterrupt):
+        fail_in_the_middle()
+    assert [path.name for path in tmp_path.iterdir()] == [".val-000000.tar.partial"]
+    (tmp_path / ".val-000000.tar.partial").write_bytes(b"")
+    with pytest.raises(ValueError, match="gone or too short to go on with"):
+        ShardSet(tmp_path, ShardConfig(9, 1e9), written)

@@ -1,0 +1,180 @@
+"""Killed at any moment and started again, a preparation ends in the bytes of one that was never killed."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines import prepare
+from pipelines.prepare import UNFINISHED
+from preprocessing.executor import Outcome, Rejected, StageFailed, Workers, stage
+from preprocessing.prepare_clip import Clip, PreparedClip
+from preprocessing.sample import make_key
+from preprocessing.stages.write_shards import pack_clip
+from preprocessing.video import read_frames, write_video
+from tests.shard_factory import make_sample
+
+ROOT = Path(__file__).parents[2]
+KILLS = 10
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+class QuickClip:
+    """Stands in for annotation: some pixels, and every third window refused."""
+
+    def __init__(self, config: object) -> None:
+        pass
+
+    def __call__(self, clip: Clip) -> PreparedClip:
+        sample = make_sample(clip.window.start, num_frames=5, size=(32, 32))
+        sample.key = make_key(clip.sha256[:16], clip.window.start, clip.window.stop)
+        with stage("track_people"):
+            if clip.window.start % 27 == 0:
+                raise Rejected("nobody", {"found_share": 0.25})
+        split = "train" if clip.source.name < "c" else "val"
+        return PreparedClip(pack_clip(sample, clip.source.name, clip.window.start, split), {"mask_iou": 0.5}, b"jpeg")
+
+
+class Here(Workers):
+    """This process does it all: nothing to start, so that a kill costs no seconds."""
+
+    def run(
+        self,
+        make_stage: Callable[[], Callable[[Any], Any]],
+        items: Sequence[Any],
+        description: str,
+        unit: str,
+        done: int = 0,
+    ) -> Iterator[Outcome[Any, Any]]:
+        function = make_stage()
+        for item in items:
+            try:
+                yield Outcome(item, function(item), None)
+            except StageFailed as error:
+                yield Outcome(item, None, error.failure)
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Four videos of seven windows each, one of them a copy, and one that is none."""
+    monkeypatch.setattr(prepare, "PrepareClip", QuickClip)
+    monkeypatch.setattr(prepare, "Workers", Here)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name, seed in (("a", 0), ("b", 1), ("c", 2), ("copy of b", 1)):
+        tiles = np.random.default_rng(seed).integers(0, 256, (6, 20, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        write_video(folder / f"{name}.mp4", np.stack([tiles[:, f : f + 128] for f in range(67)]), 24.0)
+    (folder / "none.mp4").write_text("not a video")
+    shape = ["--split_scenes.num_frames=9", "--split_scenes.min_frames=5", "--write_shards.max_clips=4"]
+    return [f"--videos={folder}", *shape]
+
+
+def run_and_die(words: list[str], after: int) -> bool:
+    """A run in a process of its own that is killed just before it touches the disk for the so-manieth time; whether it
+    lived to its end."""
+    child = os.fork()
+    if child == 0:
+        left = after
+
+        def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapped(*given: Any, **named: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*given, **named)
+
+            return wrapped
+
+        os.fsync = dying(os.fsync)
+        Path.replace = dying(Path.replace)  # type: ignore[method-assign]
+        Path.mkdir = dying(Path.mkdir)  # type: ignore[method-assign]
+        os.unlink = dying(os.unlink)
+        try:
+            prepare.main(words)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), "it ends well, or is killed"
+    return status == 0
+
+
+def test_killed_wherever_it_touches_the_disk(words: list[str], tmp_path: Path) -> None:
+    prepare.main([*words, f"--out={tmp_path / 'whole'}"])
+    whole = hashes(tmp_path / "whole")
+    assert {"manifest.parquet", "rejected.jsonl", "preview.html", "train-000001.tar", "val-000000.tar"} <= whole.keys()
+    chance = random.Random(0)
+    out, kills = [*words, f"--out={tmp_path / 'killed'}"], 0
+    while not run_and_die(out, chance.randrange(2 * KILLS)):
+        assert (
+            not (tmp_path / "killed" / "manifest.parquet").exists() or not (tmp_path / "killed" / UNFINISHED).exists()
+        )
+        kills += 1
+    assert kills >= KILLS
+    assert hashes(tmp_path / "killed") == whole
+
+
+def test_going_on_says_so_and_does_not_mix_jobs(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert not run_and_die([*words, f"--out={out}"], 40)
+    with pytest.raises(SystemExit):
+        prepare.main([*words, f"--out={out}", "--max_side=64"])
+    assert "unfinished run of other videos or settings" in capsys.readouterr().err
+    prepare.main([*words, f"--out={out}"])
+    said = capsys.readouterr()
+    assert "going on after 5 videos and " in said.err
+    prepare.main([*words, f"--out={out}"])
+    assert "complete already" in capsys.readouterr().out
+
+
+def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: Path) -> None:
+    from preprocessing.prepare_clip import PrepareClip
+    from preprocessing.sources import Source
+    from preprocessing.stages.split_scenes import Window
+
+    (tmp_path / "v.mp4").write_bytes(b"0")
+    source = Source("v.mp4", str(tmp_path / "v.mp4"), "CC0")
+    config = prepare.parse([f"--videos={tmp_path}", f"--out={tmp_path}"])[2]
+    with pytest.raises(StageFailed) as caught:
+        PrepareClip(config)(Clip(source, "0" * 64, "5:5", (64, 64), Window(0, 9, 1, 24.0)))
+    assert "has changed since it was scanned" in caught.value.failure.reason
+
+
+@pytest.mark.slow
+def test_a_process_tree_killed_in_the_middle_goes_on(tmp_path: Path, real_videos: Path) -> None:
+    """The command itself with its workers and networks; two workers before the kill, one after it."""
+    (tmp_path / "videos").mkdir()
+    for name in ("cloth_magic", "default_juggle"):
+        frames = read_frames(real_videos / f"{name}.mp4", 0, 19, size=(180, 320))
+        write_video(tmp_path / "videos" / f"{name}.mp4", frames, 24.0)
+    shape = ["--split_scenes.num_frames=9", "--split_scenes.min_frames=9", "--max_side=64", "--annotate_side=320"]
+    words = [f"--videos={tmp_path / 'videos'}", *shape, "--estimate_body.steps=3", "--filter_bodies={}"]
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipelines.prepare", *words, f"--out={killed}", "--workers=2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (tmp_path / "said.txt").open("w") as said:
+        process = subprocess.Popen(command, env=environment, stderr=said, start_new_session=True)
+        journal = killed / UNFINISHED / "clips.jsonl"
+        while process.poll() is None and not (journal.exists() and journal.read_bytes()):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert journal.read_bytes(), (tmp_path / "said.txt").read_text()
+    prepare.main([*words, f"--out={killed}"])
+    prepare.main([*words, f"--out={tmp_path / 'whole'}"])
+    assert hashes(killed) == hashes(tmp_path / "whole")

@@ -1,0 +1,112 @@
+"""Folders, lists and tables name the same videos, whatever their columns are called; what is wrong is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from preprocessing.sources import Source, SourceConfig, find_sources
+
+KINETICS = {"video": "{label}/{youtube_id}_{time_start:06d}_{time_end:06d}.mp4", "caption": "label"}
+KOALA = {"video": "clips/{videoID}.mp4", "segment": "timestamp", "origin": "url", "caption": "caption"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.MP4", "deep/c.webm", "notes.txt", "dancing/xy_000010_000020.mp4", "clips/k1.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"0")
+    return tmp_path
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        options = pacsv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+        pacsv.write_csv(pa.Table.from_pylist(rows), path, options)
+    return path
+
+
+def test_a_folder_is_searched_to_its_depths(folder: Path) -> None:
+    sources, rejects = find_sources(folder, SourceConfig(licence="CC0-1.0", origin="ours"))
+    assert [s.name for s in sources] == [
+        "a.MP4", "b.mp4", "clips/k1.mp4", "dancing/xy_000010_000020.mp4", "deep/c.webm",
+    ]  # fmt: skip
+    assert sources[1] == Source("b.mp4", str(folder / "b.mp4"), "CC0-1.0", "ours")
+    assert rejects == []
+    assert find_sources(folder / "b.mp4", SourceConfig())[0] == [Source("b.mp4", str(folder / "b.mp4"), "unknown")]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_tables_of_all_kinds_say_the_same(folder: Path, suffix: str) -> None:
+    rows = [
+        {"video": "b.mp4", "start": 1.5, "end": "0:01:02.5", "caption": "she dances,\nthen bows", "licence": "CC-BY"},
+        {"video": "deep/c.webm", "start": None, "end": None, "caption": None, "licence": None},
+    ]
+    sources, rejects = find_sources(write_table(folder / f"list{suffix}", rows), SourceConfig(licence="CC0"))
+    caption = "she dances,\nthen bows"
+    assert sources == [
+        Source("b.mp4", str(folder / "b.mp4"), "CC-BY", caption=caption, start_s=1.5, end_s=62.5),
+        Source("deep/c.webm", str(folder / "deep/c.webm"), "CC0"),
+    ]
+    assert rejects == []
+
+
+def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
+    kinetics = [{"label": "dancing", "youtube_id": "xy", "time_start": 10, "time_end": 20, "split": "train"}]
+    (source,), _ = find_sources(write_table(folder / "train.csv", kinetics), SourceConfig(KINETICS))
+    assert (source.place, source.caption) == (str(folder / "dancing/xy_000010_000020.mp4"), "dancing")
+    koala = [{"videoID": "k1", "url": "https://v/k", "timestamp": "['0:00:04.25', '0:00:09.5']", "caption": "a man"}]
+    (source,), _ = find_sources(write_table(folder / "koala.csv", koala), SourceConfig(KOALA))
+    assert (source.start_s, source.end_s, source.origin) == (4.25, 9.5, "https://v/k")
+
+
+def test_parts_of_one_video_have_names_of_their_own(folder: Path) -> None:
+    rows = [{"video": "b.mp4", "start": 0, "end": 2}, {"video": "b.mp4", "start": 2, "end": None}]
+    sources, rejects = find_sources(write_table(folder / "l.jsonl", [*rows, rows[0]]), SourceConfig())
+    assert [source.name for source in sources] == ["b.mp4[0s–2s]", "b.mp4[2s–end]"]
+    assert [(reject.source, reject.reason) for reject in rejects] == [("b.mp4[0s–2s]", "listed before")]
+
+
+def test_places_may_be_uris(folder: Path) -> None:
+    rows = [{"video": "s3://bucket/x.mp4"}, {"video": "y.mp4"}]
+    sources, _ = find_sources(write_table(folder / "l.csv", rows), SourceConfig(root="gs://other/videos/"))
+    assert [source.place for source in sources] == ["s3://bucket/x.mp4", "gs://other/videos/y.mp4"]
+
+
+def test_rows_that_say_nothing_sensible_are_rejected_alone(folder: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"video": "b.mp4", "start": "noon", "end": None},
+        {"video": None, "start": 1, "end": 2},
+        {"video": "b.mp4", "start": 5, "end": 3},
+        {"video": "b.mp4", "start": -1, "end": 3},
+        {"video": "b.mp4", "start": float("nan"), "end": float("inf")},
+        {"video": "gone.mp4", "start": None, "end": None},
+        {"video": "a.MP4", "start": float("nan"), "end": 3},
+    ]
+    sources, rejects = find_sources(write_table(folder / "l.jsonl", rows), SourceConfig())
+    assert [(source.name, source.start_s) for source in sources] == [("a.MP4", 0)], "an empty cell may read as NaN"
+    assert [reject.source for reject in rejects] == ["row 1", "row 2", "row 3", "row 4", "row 5", "gone.mp4"]
+    reasons = ["'noon' is no time", "no video is named", "ends at 3 s", "-1 is no time", "inf is no", "No such file"]
+    for reject, reason in zip(rejects, reasons, strict=True):
+        assert reason in reject.reason
+
+
+def test_mistakes_name_their_remedy(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"names place: the fields of a video are video, start"):
+        SourceConfig({"place": "x"})
+    table = write_table(folder / "l.csv", [{"path": "b.mp4"}])
+    with pytest.raises(ValueError, match=r"no column 'video' among path: name it by --sources\.columns\.video"):
+        find_sources(table, SourceConfig())
+    with pytest.raises(ValueError, match=r"'\{nobody\}\.mp4' cannot be filled in from"):
+        find_sources(table, SourceConfig({"video": "{nobody}.mp4"}))
+    (folder / "torn.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="cannot be read as a table"):
+        find_sources(folder / "torn.parquet", SourceConfig())
