@@ -17,7 +17,7 @@ VAE      ?= outputs/demo/vae/last.ckpt
 # sam2 and deepspeed come as source: they are built after torch, against it, without their CUDA parts.
 SOURCE_ONLY := ^(sam2|deepspeed)==
 
-.PHONY: help setup lock lint format test demo demo-real shards synthetic generate ablate-vae ablate-dit mlflow clean
+.PHONY: help setup lock lint format test demo demo-real shards check-shards synthetic generate ablate-vae ablate-dit mlflow clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -60,6 +60,9 @@ demo-real: $(READY)  ## The same path, continued on real clips: make demo-real V
 shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
 	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=folder)
 	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) --workers $(WORKERS)
+
+check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=folder
+	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS)
 
 COUNT ?= 512
 SIZE  ?= 64

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset as wds
 
 MANIFEST = "manifest.parquet"
 REJECTED = "rejected.jsonl"
@@ -24,7 +22,7 @@ SPLITS = ("train", "val", "test")
 
 
 class ManifestError(ValueError):
-    """Shards and manifest do not agree; the message names the shard, the key and the fault."""
+    """A manifest that is not there or cannot be read; the message names the folder and the fault."""
 
 
 @dataclass(frozen=True)
@@ -152,33 +150,6 @@ def read_job(folder: Path) -> str | None:
     if not path.is_file():
         return None
     return (pq.read_schema(path).metadata or {}).get(b"job", b"").decode()
-
-
-def verify(folder: Path) -> Iterator[ManifestRow]:
-    """Read every shard and yield each row once its clip's bytes are proved.
-
-    Raises:
-        ManifestError: at the first clip that is missing, unknown, doubled or of other bytes.
-    """
-    rows = read_manifest(folder)
-    for shard in sorted({row.shard for row in rows}):
-        expected = {row.key: row for row in rows if row.shard == shard}
-        if not (folder / shard).is_file():
-            raise ManifestError(f"{shard}: listed in the manifest, but there is no such file in {folder}")
-        seen: Counter[str] = Counter()
-        for sample in wds.WebDataset([str(folder / shard)], shardshuffle=False):
-            key = sample["__key__"]
-            seen[key] += 1
-            if key not in expected or seen[key] > 1:
-                raise ManifestError(f"{shard}: {key} is {'there twice' if seen[key] > 1 else 'not in the manifest'}")
-            if (
-                sample_hash({name: data for name, data in sample.items() if not name.startswith("__")})
-                != expected[key].sha256
-            ):
-                raise ManifestError(f"{shard}: {key} does not have the bytes the manifest promises")
-            yield expected[key]
-        if missing := expected.keys() - seen.keys():
-            raise ManifestError(f"{shard}: {len(missing)} clips missing, the first is {min(missing)}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -240,7 +240,11 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
         VideoError: if it is not there, empty, or of a file system for which a package is missing.
     """
     try:
-        file = fsspec.open(str(place), "rb").open() if is_uri(place) else Path(place).open("rb")  # noqa: SIM115
+        if is_uri(place):
+            system, path = fsspec.url_to_fs(str(place))
+            file = system.open(path)
+        else:
+            file = Path(place).open("rb")  # noqa: SIM115
     except (OSError, ValueError, ImportError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise VideoError(f"{place}: cannot be read ({reason})") from error

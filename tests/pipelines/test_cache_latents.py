@@ -9,8 +9,9 @@ from datamodules.shards import Shards
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
 from pipelines.cache_latents import cache_latents
+from pipelines.check_shards import check_latents
 from pipelines.encoder import FittedClips, Statistics
-from preprocessing.manifest import verify
+from preprocessing.check_shards import CheckShard, list_shards
 from tests.shard_factory import make_sample, small_shards, write_shards
 
 
@@ -19,7 +20,9 @@ def test_cached_latents_are_what_the_autoencoder_makes(tmp_path, vae_checkpoint)
     shards, out = str(write_shards(tmp_path / "s", samples)), tmp_path / "latents"
     options = {"num_frames": 5, "size": (32, 48), "references": 3, "batch_size": 2}
     cache_latents(shards, str(vae_checkpoint), str(out), **options)
-    assert len(list(verify(out))) == 4
+    proved = list_shards(out)
+    assert sum(len(shard.rows) for shard in proved) == 4
+    assert [CheckShard(check_latents)(shard) for shard in proved] == [[]] * len(proved)
 
     data = LatentDataModule(str(out), vae=str(vae_checkpoint), batch_size=1, num_points=0)
     data.setup("fit")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.synthesize import main
-from preprocessing.manifest import file_hash, verify
+from preprocessing.manifest import file_hash, read_manifest
 
 
 def arguments(out: Path, **more: object) -> list[str]:
@@ -21,7 +21,7 @@ def test_any_number_of_workers_writes_the_same_shards(tmp_path: Path) -> None:
     assert one == two
     names = ("train-000000.tar", "train-000001.tar", "manifest.parquet", "preview.html", "rejected.jsonl")
     assert set(one) == set(names)
-    rows = list(verify(tmp_path / "1"))
+    rows = read_manifest(tmp_path / "1")
     assert [row.source.rsplit(":")[-1] for row in rows] == ["0", "1"]
     assert rows[0].reprojection_error is None  # exact by construction: nothing was measured
 

@@ -1,5 +1,6 @@
 """Codecs: what goes in comes out, every window of it, and broken files say how they are broken."""
 
+import zipfile
 from pathlib import Path
 
 import av
@@ -153,3 +154,16 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="even sides"):
         write_video(tmp_path / "clip.mp4", smooth()[:, :63], 24.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_uri_is_read_as_the_file_behind_it(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.write(tmp_path / "a.mp4", "deep/a.mp4")
+    for uri in (f"file://{tmp_path}/a.mp4", f"zip://deep/a.mp4::{tmp_path}/videos.zip"):
+        assert probe(uri) == probe(tmp_path / "a.mp4")
+        np.testing.assert_array_equal(read_frames(uri, 7, 15, 2), read_frames(tmp_path / "a.mp4", 7, 15, 2))
+    with pytest.raises(VideoError, match=r"zip://gone\.mp4::.*videos\.zip: cannot be read"):
+        probe(f"zip://gone.mp4::{tmp_path}/videos.zip")
+    with pytest.raises(VideoError, match=r"nowhere://a\.mp4: cannot be read \(.*nowhere"):
+        probe("nowhere://a.mp4")

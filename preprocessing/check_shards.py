@@ -1,0 +1,198 @@
+"""Prove a folder of shards: every byte, every field, and on some clips that the body is where the mask is.
+
+A tar that is cut at the right place reads without an error, so it is the manifest that says what must be there.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import webdataset as wds
+
+from models.body import BodyModel, load_body
+from preprocessing.body_fitting.silhouette import mask_iou
+from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
+from preprocessing.sample import NUM_HEAD_JOINTS, Bodies, Cameras, Sample, SampleError, decode
+from preprocessing.synthetic.render.bodies import render_bodies
+
+MAX_ANGLE_RAD = 4 * np.pi
+"""Rotation vectors may go on turning past half a turn, to stay near their neighbours in time, but not for ever."""
+
+MAX_BETA = 10.0
+"""Standard deviations of a shape."""
+
+RENDERED_FRAMES = 3
+"""Of a clip whose bodies are drawn: first, middle and last."""
+
+CheckClip = Callable[[ManifestRow, dict[str, bytes], int], Iterator[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as it must be."""
+
+    kind: str
+    where: str
+    """The shard and, where it is one clip's, the key."""
+    what: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar to prove, and the rows that say what is in it."""
+
+    path: Path
+    rows: tuple[ManifestRow, ...]
+
+
+def list_shards(folder: Path) -> list[Shard]:
+    """All shards that the manifest names.
+
+    Raises:
+        ManifestError: if there is no manifest, or one of another version.
+    """
+    by_name: dict[str, list[ManifestRow]] = defaultdict(list)
+    for row in read_manifest(folder):
+        by_name[row.shard].append(row)
+    return [Shard(folder / name, tuple(rows)) for name, rows in sorted(by_name.items())]
+
+
+def check_manifest(folder: Path, shards: list[Shard]) -> Iterator[Damage]:
+    """What is wrong with the rows themselves, and files that they do not know."""
+    seen: dict[str, ManifestRow] = {}
+    split_of: dict[str, str] = {}
+    for row in (row for shard in shards for row in shard.rows):
+        if (twin := seen.setdefault(row.key, row)) is not row:
+            yield Damage("doubled key", f"{row.shard} {row.key}", f"also in {twin.shard}")
+        source = row.key.rsplit("_", 2)[0]
+        if (split := split_of.setdefault(source, row.split)) != row.split:
+            yield Damage(
+                "source in two splits", f"{row.shard} {row.key}", f"{row.source} is in {split} and {row.split}"
+            )
+        if row.split not in SPLITS:
+            yield Damage("unknown split", f"{row.shard} {row.key}", f"{row.split!r} is none of {', '.join(SPLITS)}")
+    for path in sorted(folder.glob("*.tar")):
+        if path not in [shard.path for shard in shards]:
+            yield Damage("unknown shard", path.name, "not in the manifest")
+
+
+class CheckShard:
+    """Proves one shard, in the shape of a stage (``preprocessing/executor.py``).
+
+    Args:
+        check_clip: (row, files, how many clips of the shard come before) → kind and description of what is wrong.
+    """
+
+    def __init__(self, check_clip: CheckClip) -> None:
+        self.check_clip = check_clip
+
+    def __call__(self, shard: Shard) -> list[Damage]:
+        """All that is wrong with it."""
+        return list(self._check(shard))
+
+    def _check(self, shard: Shard) -> Iterator[Damage]:
+        if not shard.path.is_file():
+            yield Damage("missing shard", shard.path.name, f"listed in the manifest with {len(shard.rows)} clips")
+            return
+        expected = {row.key: (number, row) for number, row in enumerate(shard.rows)}
+        seen: set[str] = set()
+        try:
+            for raw in wds.WebDataset([str(shard.path)], shardshuffle=False, handler=wds.reraise_exception):
+                key, where = raw["__key__"], f"{shard.path.name} {raw['__key__']}"
+                if key not in expected or key in seen:
+                    yield Damage("unknown clip", where, "there twice" if key in seen else "not in the manifest")
+                    continue
+                seen.add(key)
+                number, row = expected[key]
+                files = {name: data for name, data in raw.items() if not name.startswith("__")}
+                if sample_hash(files) != row.sha256:
+                    yield Damage("other bytes", where, "not those that the manifest promises")
+                yield from (Damage(kind, where, what) for kind, what in self.check_clip(row, files, number))
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            yield Damage("unreadable shard", shard.path.name, str(error))
+        for key in sorted(expected.keys() - seen):
+            yield Damage("missing clip", f"{shard.path.name} {key}", "listed in the manifest")
+
+
+class CheckPixels:
+    """What is wrong with a clip of pixels.
+
+    Args:
+        rendered: bodies of every so-manieth clip of a shard are drawn over its masks; 0 is none.
+        min_iou: overlap of the two below which the body is somewhere else.
+        body: a path to the SMPL or FLAME file of the bodies; by default the open ones.
+    """
+
+    def __init__(self, rendered: int, min_iou: float, body: str | None) -> None:
+        self.rendered, self.min_iou, self.body = rendered, min_iou, body
+        self._bodies: dict[str, BodyModel] = {}
+
+    def __call__(self, row: ManifestRow, files: dict[str, bytes], number: int) -> Iterator[tuple[str, str]]:
+        """Kinds and descriptions."""
+        try:
+            sample = decode(row.key, files)
+        except SampleError as error:
+            yield "unreadable clip", str(error)
+            return
+        height, width = sample.video.shape[1:3]
+        held = {
+            "num_frames": sample.num_frames, "fps": sample.fps, "width": width, "height": height,
+            "num_people": sample.num_people, "licence": sample.meta.get("licence"),
+        }  # fmt: skip
+        yield from differing(row, held)
+        yield from (("out of range", what) for what in out_of_range(sample.bodies, sample.cameras, sample.fps))
+        if self.rendered and number % self.rendered == 0 and (iou := self._iou(sample)) < self.min_iou:
+            yield "body beside its mask", f"they overlap by {iou:.2f}, the limit is {self.min_iou:.2f}"
+
+    def _iou(self, sample: Sample) -> float:
+        """Mean overlap of what bodies cover with the masks, over frames in which somebody is."""
+        head = sample.bodies.pose.shape[2] == NUM_HEAD_JOINTS
+        name = self.body or ("open-head" if head else "open")
+        body = self._bodies.setdefault(name, load_body(name))
+        some = np.unique(np.linspace(0, sample.num_frames - 1, RENDERED_FRAMES).round().astype(int))
+        cameras = Cameras(sample.cameras.intrinsics[some], sample.cameras.world_to_camera[some])
+        height, width = sample.video.shape[1:3]
+        _, drawn = render_bodies(body, sample.bodies.take(some), cameras, (height, width))
+        true, drawn = sample.masks[:, some].any(axis=0), drawn.any(axis=0)
+        present = (true | drawn).any(axis=(1, 2))
+        return float(mask_iou(true, drawn)[present].mean()) if present.any() else 1.0
+
+
+def differing(row: ManifestRow, held: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """What a clip holds that its row says otherwise."""
+    for name, value in held.items():
+        if value != getattr(row, name):
+            yield "other than in the manifest", f"{name} is {value}, the manifest says {getattr(row, name)}"
+
+
+def out_of_range(bodies: Bodies, cameras: Cameras, fps: float) -> Iterator[str]:
+    """Numbers that cannot be."""
+    checks: list[tuple[str, Callable[[], np.ndarray | np.bool_]]] = [
+        (f"a rotation of more than {MAX_ANGLE_RAD / np.pi:g} π", lambda: _norm(bodies.pose) > MAX_ANGLE_RAD),
+        (f"a shape coefficient beyond ±{MAX_BETA:g}", lambda: np.abs(bodies.betas) > MAX_BETA),
+        ("a confidence outside 0…1", lambda: (bodies.confidence < 0) | (bodies.confidence > 1)),
+        ("somebody who is valid in no frame", lambda: ~bodies.valid.any(axis=1)),
+        ("a focal length of 0 or less", lambda: cameras.intrinsics[:, [0, 1], [0, 1]] <= 0),
+        ("intrinsics that do not end in (0, 0, 1)", lambda: cameras.intrinsics[:, 2] != [0, 0, 1]),
+        ("world_to_camera that is no rigid motion", lambda: ~_rigid(cameras.world_to_camera)),
+        ("frames a second of 0 or less", lambda: np.bool_(fps <= 0)),
+    ]
+    for what, wrong in checks:
+        if count := int(np.count_nonzero(wrong())):
+            yield f"{what} ({count} times)"
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(vectors, axis=-1)
+
+
+def _rigid(matrices: np.ndarray) -> np.ndarray:
+    """Whether each 4×4 is a rotation and a translation."""
+    rotation = matrices[:, :3, :3].astype(np.float64)
+    orthonormal = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2)) < 1e-3
+    return orthonormal & (np.linalg.det(rotation) > 0) & (matrices[:, 3] == [0, 0, 0, 1]).all(axis=1)

@@ -1,0 +1,132 @@
+"""A whole folder is proved; every kind of damage is found, all at once, and named."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset as wds
+
+from pipelines import synthesize
+from pipelines.check_shards import check_shards
+from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards, out_of_range
+from preprocessing.manifest import read_manifest, write_manifest
+from preprocessing.sample import Sample, decode
+from preprocessing.stages.write_shards import ShardConfig, ShardSet, pack_clip
+from tests.shard_factory import make_sample, write_shards
+
+NO_BODIES = CheckPixels(rendered=0, min_iou=0.3, body=None)
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    return write_shards(tmp_path, [("train", make_sample(i, num_frames=5, background=i == 1)) for i in range(4)])
+
+
+def found(folder: Path, check: CheckPixels = NO_BODIES) -> list[tuple[str, str]]:
+    """Kind and place of all damage."""
+    listed = list_shards(folder)
+    damage = [*check_manifest(folder, listed), *(one for shard in listed for one in CheckShard(check)(shard))]
+    return [(one.kind, one.where) for one in damage]
+
+
+def test_whole_shards_are_proved(shards: Path) -> None:
+    assert found(shards) == []
+
+
+def test_a_flipped_byte_is_found(shards: Path) -> None:
+    path = shards / "train-000000.tar"
+    with tarfile.open(path) as tar:
+        member = next(m for m in tar if m.name.endswith(".mp4") and "background" not in m.name)
+    data = bytearray(path.read_bytes())
+    data[member.offset_data + member.size // 2] ^= 1
+    path.write_bytes(data)
+    assert ("other bytes", f"{path.name} {member.name.split('.')[0]}") in found(shards)
+
+
+def test_tars_cut_missing_and_exchanged_are_found_together(shards: Path) -> None:
+    path, keys = shards / "train-000000.tar", [row.key for row in read_manifest(shards)]
+    with tarfile.open(path) as tar:
+        cut = next(m.offset for m in tar if m.name.startswith(keys[2]))
+    path.write_bytes(path.read_bytes()[:cut])
+    (shards / "train-000001.tar").rename(shards / "train-000009.tar")
+    assert found(shards) == [
+        ("unknown shard", "train-000009.tar"),
+        ("missing clip", f"{path.name} {keys[2]}"),
+        ("missing shard", "train-000001.tar"),
+    ]
+    (shards / "train-000009.tar").replace(path)
+    assert ("unknown clip", f"{path.name} {keys[3]}") in found(shards)
+    path.write_bytes(path.read_bytes()[:700])
+    assert "missing clip" in dict(found(shards))
+
+
+def test_rows_that_contradict_each_other_or_the_clip_are_found(shards: Path) -> None:
+    rows = read_manifest(shards)
+    wrong = replace(rows[0], num_frames=9, licence="mine")
+    write_manifest(shards, [wrong, *rows[1:]], "test")
+    assert found(shards) == [("other than in the manifest", f"{rows[0].shard} {rows[0].key}")] * 2
+    write_manifest(shards, [*rows, replace(rows[1], split="val")], "test")
+    assert ("doubled key", f"{rows[1].shard} {rows[1].key}") in found(shards)
+    assert ("source in two splits", f"{rows[1].shard} {rows[1].key}") in found(shards)
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("rotation of more than 4 π", lambda s: s.bodies.pose.__setitem__((0, 0, 3), 9)),
+        ("shape coefficient", lambda s: s.bodies.betas.__setitem__((0, 0), -11)),
+        ("confidence", lambda s: s.bodies.confidence.__setitem__((0, 1), 1.5)),
+        ("valid in no frame", lambda s: s.bodies.valid.__setitem__(0, False)),
+        ("focal length", lambda s: s.cameras.intrinsics.__setitem__((2, 1, 1), -3)),
+        ("do not end in", lambda s: s.cameras.intrinsics.__setitem__((2, 2), [0, 0, 0])),
+        ("no rigid motion", lambda s: s.cameras.world_to_camera.__setitem__((1, 0, 0), -1)),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(what: str, spoil: Callable[[Sample], None]) -> None:
+    sample = make_sample(0, num_frames=5)
+    assert list(out_of_range(sample.bodies, sample.cameras, 8.0)) == []
+    spoil(sample)
+    (said,) = out_of_range(sample.bodies, sample.cameras, 8.0)
+    assert what in said
+
+
+def test_a_clip_that_cannot_be_decoded_is_one_damage(shards: Path) -> None:
+    packed = pack_clip(make_sample(9, num_frames=5), "9.mp4", 0, "val")
+    files = packed.files | {"json": json.dumps({"schema_version": 0, "fps": 8}).encode()}
+    with ShardSet(shards / "old", ShardConfig(9, 1e9)) as old:
+        old.write(replace(packed, files=files))
+    write_manifest(shards / "old", old.rows, "test")
+    assert [kind for kind, _ in found(shards / "old")] == ["other bytes", "unreadable clip"]
+
+
+def test_a_body_beside_its_mask_is_found(tmp_path: Path) -> None:
+    synthesize.main(["--set", "tiny", "--count", "1", "--size", "64", "--num_frames", "5", "--out", str(tmp_path)])
+    drawn = CheckPixels(rendered=1, min_iou=0.6, body=None)
+    assert found(tmp_path, drawn) == []
+    (shard,) = list_shards(tmp_path)
+    (raw,) = wds.WebDataset([str(shard.path)], shardshuffle=False)
+    sample = decode(raw["__key__"], {name: data for name, data in raw.items() if not name.startswith("__")})
+    sample.bodies.translation[..., 0] += 1.0
+    moved = pack_clip(sample, shard.rows[0].source, 0, shard.rows[0].split)
+    with ShardSet(tmp_path / "moved", ShardConfig(9, 1e9)) as out:
+        out.write(moved)
+    write_manifest(tmp_path / "moved", out.rows, "test")
+    assert [kind for kind, _ in found(tmp_path / "moved", drawn)] == ["body beside its mask"]
+    assert found(tmp_path / "moved") == []
+
+
+def test_the_command_lists_all_and_ends_with_status_one(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_shards(str(shards), rendered=0)
+    assert f"{shards} is whole: 4 clips in 2 shards" in capsys.readouterr().out
+    (shards / "train-000001.tar").unlink()
+    np.save(shards / "more.npy", np.zeros(1))
+    with pytest.raises(SystemExit) as ended:
+        check_shards(str(shards), rendered=0)
+    assert ended.value.code == 1
+    said = capsys.readouterr().out
+    assert "missing shard: train-000001.tar: listed in the manifest with 1 clips" in said
+    assert "is damaged (4 clips in 2 shards): 1 × missing shard" in said
