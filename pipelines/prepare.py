@@ -9,8 +9,9 @@ says what its columns hold. Settings come from ``configs/prepare/default.yaml``;
 
 Written to ``--out``: ``{train,val,test}-000000.tar …``, ``rejected.jsonl``, ``preview.html`` and, last of all,
 ``manifest.parquet``. What cannot be used is never silently gone: every source is in the manifest, among the rejects,
-or (in parts) in both. Stopped at any moment, even by ``kill -9``, the same command goes on where it was, to the same
-bytes.
+or (in parts) in both. A run of the MLflow experiment ``data`` shows counts, scores and the preview.
+
+Stopped at any moment, even by ``kill -9``, the same command goes on where it was, to the same bytes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from pipelines.data_run import log_data
 from preprocessing.duplicates import twins
 from preprocessing.executor import Failure, Workers
 from preprocessing.journal import Journal
@@ -41,7 +43,7 @@ from preprocessing.manifest import (
     write_rejects,
 )
 from preprocessing.prepare_clip import Clip, PrepareClip
-from preprocessing.preview import Card, write_preview
+from preprocessing.preview_page import Card, write_preview
 from preprocessing.sample import SCHEMA_VERSION
 from preprocessing.scan_video import ScannedVideo, Video, group_by_file, scan_video
 from preprocessing.settings import PrepareConfig
@@ -89,6 +91,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
         )
         write_rejects(out, rejects)
         write_preview(out, cards, rejects, len(rows))
+        settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
+        log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         write_manifest(out, rows, job)
     shutil.rmtree(state)
     return f"{summarise(scores, rejects)}\n{out}: {_summary(out)}"

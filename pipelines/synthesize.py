@@ -21,7 +21,8 @@ from pathlib import Path
 from models.body import load_body
 from preprocessing.executor import run
 from preprocessing.manifest import SPLITS, Reject, read_job, write_manifest, write_rejects
-from preprocessing.preview import Card, draw_sheet, write_preview
+from preprocessing.preview import draw_sheet
+from preprocessing.preview_page import Card, write_preview
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished, pack_clip
 from preprocessing.summary import SYNTHETIC, summarise
 from preprocessing.synthetic.clip import ANNOTATOR, ClipSettings, synthesize

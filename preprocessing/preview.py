@@ -1,15 +1,6 @@
-"""``preview.html``: a contact sheet a clip with mask and body laid over the frames, and what was rejected and why.
-
-One file that needs nothing else: its pictures are data URIs.
-"""
+"""A clip at a glance: frames with masks and bodies laid over them, for ``preview.html`` (``preview_page.py``)."""
 
 from __future__ import annotations
-
-import base64
-import html
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,10 +9,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from models.body import BodyModel
 from models.geometry import project, to_camera
-from preprocessing.manifest import ManifestRow, Reject, write_atomically
 from preprocessing.sample import Sample
 
-PREVIEW = "preview.html"
 COLOURS = np.array([[255, 170, 60], [80, 190, 255], [150, 230, 90], [240, 110, 220]], np.float32)
 """RGB of the first, second, … person, repeating."""
 PICTURE_WIDTH_PX = 256
@@ -29,16 +18,6 @@ CANVAS_WIDTH_PX = 3 * PICTURE_WIDTH_PX
 """Bodies are painted at this width and then shrunk: their triangles are smaller than the pixels of a picture."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
-
-
-@dataclass(frozen=True)
-class Card:
-    """A clip's entry in the preview."""
-
-    row: ManifestRow
-    scores: dict[str, float]
-    sheet: bytes
-    """JPEG."""
 
 
 def draw_sheet(sample: Sample, body: BodyModel, columns: int = 6) -> bytes:
@@ -115,65 +94,3 @@ def _paint(
     for triangle, paint in zip(corners[people, faces], paints, strict=True):
         cv2.fillConvexPoly(layer, triangle, paint, shift=4)
     return layer[..., :3], layer[..., 3] > 0
-
-
-def write_preview(folder: Path, cards: list[Card], rejects: list[Reject], num_clips: int) -> None:
-    """Write ``preview.html`` into ``folder``. ``num_clips`` may exceed the number of cards: not all are shown."""
-    stages = Counter(reject.stage for reject in rejects)
-    summary = f"{num_clips} clips" + (f", the first {len(cards)} shown" if num_clips > len(cards) else "")
-    summary += f" · {len(rejects)} rejected"
-    summary += f" ({', '.join(f'{count} by {name}' for name, count in stages.most_common())})" if stages else ""
-    page = _PAGE.format(
-        summary=html.escape(summary),
-        cards="\n".join(map(_card, cards)),
-        rejects="\n".join(map(_reject, rejects)) or "<tr><td colspan=5>none</td></tr>",
-    )
-    write_atomically(folder / PREVIEW, page.encode())
-
-
-def _card(card: Card) -> str:
-    row = card.row
-    facts = (
-        f"{row.num_frames} frames from {row.start_frame} · {row.fps:.4g} fps · {row.width}×{row.height} · "
-        f"{row.num_people} person{'s' * (row.num_people != 1)} · {row.split} · {row.licence}"
-    )
-    return (
-        f"<section><h2>{html.escape(row.source)} <small>{html.escape(facts)}</small></h2>"
-        f'<img alt="frames with mask and body" src="data:image/jpeg;base64,{base64.b64encode(card.sheet).decode()}">'
-        f"<p>{_scores(card.scores)}</p><p><code>{row.key} · {row.shard}</code></p></section>"
-    )
-
-
-def _reject(reject: Reject) -> str:
-    frames = "whole" if reject.start_frame is None else f"{reject.start_frame}–{reject.end_frame}"
-    cells = (reject.source, frames, reject.stage, reject.reason)
-    columns = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-    return f"<tr>{columns}<td>{_scores(reject.scores)}</td></tr>"
-
-
-def _scores(scores: dict[str, float]) -> str:
-    return " ".join(f"<span>{html.escape(name)} <b>{value:.4g}</b></span>" for name, value in sorted(scores.items()))
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Clips</title>
-<style>
-body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 24px auto; padding: 0 16px; color: #1c1c1e; }}
-h1 {{ font-size: 22px; margin: 0; }}
-h2 {{ font-size: 15px; margin: 0 0 6px; }} small {{ color: #777; font-weight: 400; }}
-section {{ margin: 24px 0; }} img {{ width: 100%; border-radius: 6px; display: block; }}
-p {{ margin: 6px 0 0; }} code {{ color: #777; font-size: 12px; }}
-span {{ background: #f1f1f4; border-radius: 4px; padding: 1px 6px; margin-right: 2px;
-white-space: nowrap; font-size: 12px; }}
-table {{ border-collapse: collapse; width: 100%; }} td, th {{ text-align: left; vertical-align: top; padding: 5px 8px;
-border-bottom: 1px solid #e5e5ea; }} td:nth-child(2) {{ white-space: nowrap; }}
-</style>
-<h1>Clips</h1><p>{summary}</p>
-<p><small>Above: the mask of each person. Below: the fitted body.
-A red frame marks a person who was not found there.</small></p>
-{cards}
-<h1>Rejected</h1>
-<table><tr><th>source</th><th>frames</th><th>stage</th><th>reason</th><th>scores</th></tr>
-{rejects}
-</table></html>
-"""

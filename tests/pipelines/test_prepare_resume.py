@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pipelines import prepare
 from pipelines.prepare import UNFINISHED
 from preprocessing.executor import Outcome, Rejected, StageFailed, Workers, stage
-from preprocessing.manifest import file_hash
+from preprocessing.manifest import file_hash, read_job, read_manifest, read_rejects
 from preprocessing.prepare_clip import Clip, PreparedClip
 from preprocessing.sample import make_key
 from preprocessing.stages.write_shards import pack_clip
@@ -112,7 +113,8 @@ def run_and_die(words: list[str], after: int) -> bool:
     return status == 0
 
 
-def test_killed_wherever_it_touches_the_disk(words: list[str], tmp_path: Path) -> None:
+def test_killed_wherever_it_touches_the_disk(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "log_data", lambda *given: None)  # a store of its own, which takes seconds
     prepare.main([*words, f"--out={tmp_path / 'whole'}"])
     whole = hashes(tmp_path / "whole")
     assert {"manifest.parquet", "rejected.jsonl", "preview.html", "train-000001.tar", "val-000000.tar"} <= whole.keys()
@@ -124,6 +126,22 @@ def test_killed_wherever_it_touches_the_disk(words: list[str], tmp_path: Path) -
         kills += 1
     assert kills >= KILLS
     assert hashes(tmp_path / "killed") == whole
+
+
+def test_what_came_of_it_is_a_run(words: list[str], tmp_path: Path, tracking: str) -> None:
+    prepare.main([*words, f"--out={tmp_path / 'logged'}"])
+    client = MlflowClient(tracking)
+    (run,) = client.search_runs([client.get_experiment_by_name("data").experiment_id], "params.out LIKE '%logged'")
+    rows, rejects = read_manifest(tmp_path / "logged"), read_rejects(tmp_path / "logged")
+    metrics = run.data.metrics
+    assert (metrics["clips"], metrics["rejects"]) == (len(rows), len(rejects))
+    assert metrics["clips/train"] + metrics["clips/val"] == len(rows)
+    assert metrics["rejects/find_sources"] == 1
+    assert metrics["scores/mask_iou"] == 0.5
+    assert run.data.params["split_scenes/num_frames"] == "9"
+    assert run.data.params["job"] == read_job(tmp_path / "logged")
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"preview.html", "rejected.jsonl", "scores.png"}
 
 
 def test_going_on_says_so_and_does_not_mix_jobs(
