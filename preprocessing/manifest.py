@@ -114,7 +114,7 @@ def write_rejects(folder: Path, rejects: Iterable[Reject]) -> None:
 
 def read_rejects(folder: Path) -> list[Reject]:
     """The lines of ``rejected.jsonl``."""
-    return [Reject(**json.loads(line)) for line in (folder / REJECTED).read_text().splitlines()]
+    return [Reject(**json.loads(line)) for line in (folder / REJECTED).read_text("utf-8").split("\n") if line]
 
 
 def write_manifest(folder: Path, rows: list[ManifestRow], job: str) -> None:

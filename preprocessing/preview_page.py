@@ -59,7 +59,7 @@ def _card(card: Card) -> str:
     row = card.row
     facts = (
         f"{row.num_frames} frames from {row.start_frame} · {row.fps:.4g} fps · {row.width}×{row.height} · "
-        f"{row.num_people} person{'s' * (row.num_people != 1)} · {row.split} · {row.licence}"
+        f"{row.num_people} {'person' if row.num_people == 1 else 'people'} · {row.split} · {row.licence}"
     )
     caption = f"<p>{html.escape(row.caption)}</p>" if row.caption else ""
     return (

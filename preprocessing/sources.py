@@ -7,8 +7,12 @@ no rewriting. Places are local paths, or URIs of any file system that fsspec kno
 from __future__ import annotations
 
 import ast
+import csv
+import errno
 import json
 import math
+import os
+import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from preprocessing.manifest import Reject
@@ -27,6 +30,9 @@ STAGE = "find_sources"
 
 COLUMNS = ("video", "start", "end", "segment", "caption", "licence", "origin")
 """What a table may tell of a video."""
+
+MAX_CELL = 1 << 24
+"""Characters of a CSV's cell."""
 
 TABLES = {".csv", ".tsv", ".parquet", ".jsonl"}
 
@@ -85,15 +91,17 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         return [Source(videos.name, str(videos), config.licence, config.origin)], []
     sources, rejects = [], []
     table = videos.suffix.lower() in TABLES
-    for number, row in enumerate(_table(videos, config) if table else _lines(videos), start=1):
+    columns = config.columns if table else {"video": "video"}
+    for number, row in enumerate(_table(videos, columns) if table else _lines(videos), start=1):
         try:
-            source = _source(row, config, videos)
-            if not is_uri(source.place) and not Path(source.place).is_file():
-                rejects.append(Reject(source.name, STAGE, f"{source.place} cannot be read: No such file or directory"))
-            else:
-                sources.append(source)
+            source = _source(row, columns, config, videos)
         except ValueError as error:
             rejects.append(Reject(f"row {number}", STAGE, str(error)))
+            continue
+        if (fault := _unreadable(source.place)) is not None:
+            rejects.append(Reject(source.name, STAGE, f"{source.place} cannot be read: {fault}"))
+        else:
+            sources.append(source)
     if not sources and not rejects:
         raise ValueError(f"{videos} lists no videos: {'it has no rows' if table else 'write one path a line'}")
     if not sources:
@@ -111,44 +119,75 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     yield from ({"video": line} for line in lines if line and not line.startswith("#"))
 
 
-def _table(path: Path, config: SourceConfig) -> Iterator[dict[str, Any]]:
-    """Field → value of each row."""
+def _unreadable(place: str) -> str | None:
+    """Why a local place is no file; URIs are only asked when they are read."""
+    if is_uri(place):
+        return None
+    try:
+        return None if Path(place).is_file() else os.strerror(errno.ENOENT)
+    except OSError as error:  # a name that is too long, say
+        return str(error.strerror)
+
+
+def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
+    """The rows of a table, as they are.
+
+    Raises:
+        ValueError: if it cannot be read, or has no such columns.
+    """
     suffix = path.suffix.lower()
     try:
-        if suffix == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-            names = set().union(*rows)
+        if suffix == ".parquet":
+            rows = pq.read_table(path).to_pylist()
+        elif suffix == ".jsonl":
+            rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
         else:
-            table = pq.read_table(path) if suffix == ".parquet" else _read_csv(path)
-            names, rows = set(table.column_names), table.to_pylist()
-    except (ValueError, OSError, TypeError, pa.ArrowException) as error:
+            rows = _read_csv(path)
+    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read as a table ({error})") from error
-    video = config.columns.get("video", "video")
-    if "{" not in video and video not in names:
-        raise ValueError(
-            f"{path} has no column {video!r} among {', '.join(sorted(names))}: name it by --sources.columns.video"
-        )
-    for row in rows:
-        yield {name: _value(column, row) for name, column in config.columns.items()}
+    names = {name for row in rows if isinstance(row, dict) for name in row}
+    for name, column in columns.items():
+        wanted = {place for _, place, _, _ in _Fill().parse(column) if place} if "{" in column else {column}
+        chosen = name == "video" or column != name  # what is called as the field itself may be absent
+        if rows and chosen and (missing := wanted - names):
+            raise ValueError(
+                f"{path} has no column {', '.join(sorted(missing))} among {', '.join(sorted(names))}: say by "
+                f"--sources.columns.{name} which it is"
+            )
+    yield from rows
 
 
-def _read_csv(path: Path) -> pa.Table:
-    parse = pacsv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
-    return pacsv.read_csv(path, parse_options=parse)
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    """All cells as the text they are: 0012 is a name, and 01:30 a minute and a half."""
+    csv.field_size_limit(MAX_CELL)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+
+
+class _Fill(string.Formatter):
+    """Fills in templates; text that is to be written as a number is read as one first."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, str) and format_spec[-1:] in tuple("dfeg"):
+            value = int(value) if format_spec.endswith("d") else float(value)
+        return super().format_field(value, format_spec)
 
 
 def _value(column: str, row: Mapping[str, Any]) -> Any:
     if "{" not in column:
         return row.get(column)
     try:
-        return column.format_map(row)
+        return _Fill().vformat(column, (), row)
     except (KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"sources.columns: {column!r} cannot be filled in from {dict(row)} ({error!r})") from error
+        raise ValueError(f"{column!r} cannot be filled in ({error})") from error
 
 
-def _source(row: Mapping[str, Any], config: SourceConfig, listed_in: Path) -> Source:
+def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_in: Path) -> Source:
     """Raises ``ValueError`` if the row has no video, or its times are none."""
-    given = {name: value for name, value in row.items() if value is not None and value == value and value != ""}
+    if not isinstance(row, dict):
+        raise ValueError(f"{row!r} is no object with a value for each column")
+    values = {name: _value(column, row) for name, column in columns.items()}
+    given = {name: value for name, value in values.items() if value is not None and value == value and value != ""}
     if "video" not in given:
         raise ValueError("no video is named")
     name = str(given["video"])
@@ -190,8 +229,8 @@ def _told_apart(sources: list[Source], rejects: list[Reject]) -> list[Source]:
     times = Counter(source.name for source in sources)
     apart: dict[str, Source] = {}
     for source in sources:
-        end = "end" if source.end_s is None else f"{source.end_s:g}s"
-        name = f"{source.name}[{source.start_s:g}s–{end}]" if times[source.name] > 1 else source.name
+        end = "end" if source.end_s is None else f"{source.end_s:.10g}s"
+        name = f"{source.name}[{source.start_s:.10g}s–{end}]" if times[source.name] > 1 else source.name
         if name in apart:
             rejects.append(Reject(name, STAGE, "listed before"))
         else:

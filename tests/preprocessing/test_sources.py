@@ -68,10 +68,37 @@ def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
     assert (source.start_s, source.end_s, source.origin) == (4.25, 9.5, "https://v/k")
 
 
+def test_cells_are_what_they_say(folder: Path) -> None:
+    """Numbers keep their zeros, times are no clocks, and separators within a text do not end its line."""
+    (folder / "0012.mp4").write_bytes(b"0")
+    (folder / "l.csv").write_text("id,start,end\n0012,01:30,0:02:00.5\n")
+    (source,), _ = find_sources(folder / "l.csv", SourceConfig({"video": "{id}.mp4", "start": "start", "end": "end"}))
+    assert (source.name, source.start_s, source.end_s) == ("0012.mp4", 90, 120.5)
+    rows = [{"video": "b.mp4", "caption": "one\u2028two\x85three"}]
+    (folder / "l.jsonl").write_text(json.dumps(rows[0], ensure_ascii=False) + "\n", "utf-8")
+    (source,), _ = find_sources(folder / "l.jsonl", SourceConfig())
+    assert source.caption == rows[0]["caption"]
+
+
+def test_one_odd_row_costs_itself(folder: Path) -> None:
+    (folder / "l.jsonl").write_text('["b.mp4"]\n{"id": "x", "n": "two"}\n{"id": "b"}\n{"id": "xy", "n": "10"}\n')
+    (folder / "xy_000010.mp4").write_bytes(b"0")
+    (source,), rejects = find_sources(folder / "l.jsonl", SourceConfig({"video": "{id}_{n:06d}.mp4"}))
+    assert source.name == "xy_000010.mp4"
+    reasons = ["is no object", "cannot be filled in (invalid literal", "cannot be filled in ('n')"]
+    for reject, reason in zip(rejects, reasons, strict=True):
+        assert reason in reject.reason
+    (folder / "l.txt").write_text(f"b.mp4\n{'x' * 300}.mp4\n")
+    (_,), (reject,) = find_sources(folder / "l.txt", SourceConfig())
+    assert "File name too long" in reject.reason
+
+
 def test_parts_of_one_video_have_names_of_their_own(folder: Path) -> None:
-    rows = [{"video": "b.mp4", "start": 0, "end": 2}, {"video": "b.mp4", "start": 2, "end": None}]
+    times = [(0, 2), (2, None), (3600.125, 3700), (3600.25, 3700)]
+    rows = [{"video": "b.mp4", "start": start, "end": end} for start, end in times]
     sources, rejects = find_sources(write_table(folder / "l.jsonl", [*rows, rows[0]]), SourceConfig())
-    assert [source.name for source in sources] == ["b.mp4[0s–2s]", "b.mp4[2s–end]"]
+    parts = ["0s–2s", "2s–end", "3600.125s–3700s", "3600.25s–3700s"]
+    assert [source.name for source in sources] == [f"b.mp4[{part}]" for part in parts]
     assert [(reject.source, reject.reason) for reject in rejects] == [("b.mp4[0s–2s]", "listed before")]
 
 
@@ -103,10 +130,12 @@ def test_mistakes_name_their_remedy(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"names place: the fields of a video are video, start"):
         SourceConfig({"place": "x"})
     table = write_table(folder / "l.csv", [{"path": "b.mp4"}])
-    with pytest.raises(ValueError, match=r"no column 'video' among path: name it by --sources\.columns\.video"):
+    with pytest.raises(ValueError, match=r"no column video among path: say by --sources\.columns\.video which it is"):
         find_sources(table, SourceConfig())
-    with pytest.raises(ValueError, match=r"'\{nobody\}\.mp4' cannot be filled in from"):
+    with pytest.raises(ValueError, match=r"no column nobody among path"):
         find_sources(table, SourceConfig({"video": "{nobody}.mp4"}))
+    with pytest.raises(ValueError, match=r"no column begin among path: say by --sources\.columns\.start"):
+        find_sources(table, SourceConfig({"video": "path", "start": "begin"}))
     (folder / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="cannot be read as a table"):
         find_sources(folder / "torn.parquet", SourceConfig())
