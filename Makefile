@@ -47,8 +47,8 @@ format: $(READY)  ## Let ruff format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-test: $(READY)  ## Run the tests
-	$(PYTHON) -m pytest
+test: $(READY)  ## Run the tests, a file on each core
+	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 demo: $(READY)  ## The whole path on synthetic people, in about ten minutes on two cores
 	$(PYTHON) -m pipelines.demo synthetic --out outputs/demo --workers $(WORKERS)
