@@ -96,12 +96,14 @@ def clip(
     target = Path(out)
     if target.suffix.lower() != ".mp4":
         raise ValueError(f"{out}: the clip is written as an mp4: give a name that ends in .mp4")
+    names = [reference] if isinstance(reference, str) else reference
+    if people is not None and (people < 1 or (len(names) > 1 and people != len(names))):
+        raise ValueError(
+            f"people is {people}, with {len(names)} references: at least 1, and as many as several references"
+        )
     check_interval(guidance_interval)
     animator = Animator(checkpoint, vae, precision, device)
     size, windows = animator.info.image_size, animator.windows(window, overlap)
-    if people is not None and people < 1:
-        raise ValueError(f"people is {people}, at least 1 is animated")
-    names = [reference] if isinstance(reference, str) else reference
     moves = read_motion(motion, size, body, people or len(names))
     cameras = choose_cameras(camera, moves, size, body)
     everyone = len(moves.bodies.betas) if len(names) == 1 else 1

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -31,7 +30,7 @@ from jsonargparse import ArgumentParser
 from pipelines.data_run import log_data
 from preprocessing.duplicates import twins
 from preprocessing.executor import Failure, Workers
-from preprocessing.journal import Journal
+from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
     ManifestRow,
     Reject,
@@ -45,13 +44,12 @@ from preprocessing.manifest import (
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
 from preprocessing.sample import SCHEMA_VERSION
-from preprocessing.scan_video import ScannedVideo, Video, group_by_file, scan_video
+from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, is_still, scan_video
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.write_shards import ShardSet, Written, discard_unfinished
 from preprocessing.summary import summarise
-from preprocessing.video import is_uri
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
@@ -69,32 +67,38 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
         OSError: if ``out`` cannot be written to.
     """
     sources, unusable = find_sources(videos, config.sources)
-    job = job_hash(sources, unusable, config)
-    if (done := read_job(out)) is not None:
-        if done != job:
-            raise ValueError(f"{out} holds shards made of other videos or settings: delete it or choose another --out")
-        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-        return f"{out} is complete already: {_summary(out)}"
-    state = _open_state(out, job)
-    with (
-        Journal(state / "videos.jsonl") as scanned,
-        Journal(state / "clips.jsonl") as clips,
-        Workers(workers) as pool,
-    ):
-        if len(scanned):
-            print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
-        wanted, rejects = _scan(pool, group_by_file(sources), config, scanned)
-        rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
+    job = job_hash(sources, config)
+    with only_process_in(out):
+        if (done := read_job(out)) is not None:
+            if done != job:
+                raise ValueError(
+                    f"{out} holds shards made of other videos or settings: delete it or choose another --out"
+                )
+            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+            return f"{out} is complete already: {_summary(out)}"
+        state = _open_state(out, job)
+        with (
+            Journal(state / "videos.jsonl") as scanned,
+            Journal(state / "clips.jsonl") as clips,
+            Workers(workers) as pool,
+        ):
+            if len(scanned):
+                print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
+            wanted, rejects = _scan(pool, group_by_file(sources), config, scanned)
+            rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
         order = {source.name: place for place, source in enumerate(sources)}
         rejects = sorted(
             [*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0, r.reason)
         )
         write_rejects(out, rejects)
         write_preview(out, cards, rejects, len(rows))
-        settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
-        log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         write_manifest(out, rows, job)
-    shutil.rmtree(state)
+        settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
+        try:
+            log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
+        except Exception as error:  # a server that is away; what was made is made
+            print(f"{out} is complete, but could not be logged to MLflow: {error}", file=sys.stderr)
+        shutil.rmtree(state)
     return f"{summarise(scores, rejects)}\n{out}: {_summary(out)}"
 
 
@@ -106,14 +110,14 @@ def _open_state(out: Path, job: str) -> Path:
     """
     state = out / UNFINISHED
     if not (state / "job").exists():
-        out.mkdir(parents=True, exist_ok=True)
         discard_unfinished(out)
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
         write_atomically(state / "job", job.encode())
     if (state / "job").read_text() != job:
         raise ValueError(
-            f"{out} holds an unfinished run of other videos or settings: delete it or choose another --out"
+            f"{out} holds an unfinished run of other videos or settings (or videos of it are missing now): delete it or "
+            "choose another --out"
         )
     return state
 
@@ -121,13 +125,20 @@ def _open_state(out: Path, job: str) -> Path:
 def _scan(
     pool: Workers, videos: list[Video], config: PrepareConfig, journal: Journal
 ) -> tuple[list[Clip], list[Reject]]:
-    """The windows of all videos, without those of copies; and what gave none."""
+    """The windows of all videos, without those of copies; and what gave none.
+
+    Raises:
+        ValueError: if a video that was scanned in an earlier run is another one now.
+    """
+    for video, entry in zip(videos, journal, strict=False):
+        if entry["result"] and not is_still(video.place, _scanned_video(entry["result"])):
+            raise ValueError(f"{video.place} has changed since this run began: put it back, or choose another --out")
     make_stage = partial(partial, scan_video, config=config.split_scenes)
     for outcome in pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal)):
         journal.append({"result": outcome.result and asdict(outcome.result), "failure": _as_json(outcome.failure)})
     clips, rejects = [], []
     scanned: dict[str, tuple[Video, ScannedVideo]] = {}
-    for video, entry in zip(videos, journal.entries, strict=True):
+    for video, entry in zip(videos, journal, strict=True):
         if entry["failure"]:
             failure = Failure(**entry["failure"])
             rejects += [Reject(source.name, failure.stage, failure.reason) for source in video.sources]
@@ -146,7 +157,8 @@ def _scan(
             continue
         rejects += result.rejects
         size = result.height, result.width
-        clips += [Clip(video.sources[number], key, result.version, size, window) for number, window in result.windows]
+        version = file_version(video.place)
+        clips += [Clip(video.sources[number], key, version, size, window) for number, window in result.windows]
     return clips, rejects
 
 
@@ -156,7 +168,7 @@ def _annotate(
     """Rows of the clips that went into shards, what to show of them, their sources and scores; and the refused."""
     sheets = out / UNFINISHED / "sheets"
     sheets.mkdir(exist_ok=True)
-    written = [_written(entry["written"]) for entry in journal.entries if entry["written"]]
+    written = [_written(entry["written"]) for entry in journal if entry["written"]]
     with ShardSet(out, config.write_shards, written) as shards:
         for outcome in pool.run(
             partial(PrepareClip, config), clips[len(journal) :], "prepare", "clip", done=len(journal)
@@ -169,7 +181,7 @@ def _annotate(
                 entry["scores"] = outcome.result.scores
             journal.append(entry)
     cards, scores, rejects = [], [], []
-    for clip, entry in zip(clips, journal.entries, strict=True):
+    for clip, entry in zip(clips, journal, strict=True):
         if entry["failure"]:
             f = Failure(**entry["failure"])
             rejects.append(Reject(clip.source.name, f.stage, f.reason, f.scores, clip.window.start, clip.window.stop))
@@ -194,11 +206,10 @@ def _written(entry: dict[str, Any]) -> Written:
     return Written(ManifestRow(**entry["row"]), entry["end"])
 
 
-def job_hash(sources: list[Source], unusable: list[Reject], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and size, the settings, and the schema."""
-    sizes = [-1 if is_uri(source.place) else os.stat(source.place).st_size for source in sources]
-    named = [[asdict(source), size] for source, size in zip(sources, sizes, strict=True)]
-    decisive = [SCHEMA_VERSION, asdict(config), named, [asdict(reject) for reject in unusable]]
+def job_hash(sources: list[Source], config: PrepareConfig) -> str:
+    """What decides the output: the sources, by name and size (wherever they lie), the settings, and the schema."""
+    named = [[asdict(source) | {"place": ""}, file_version(source.place).partition(":")[0]] for source in sources]
+    decisive = [SCHEMA_VERSION, asdict(config), named]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -239,8 +250,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        again = "make room, then give the same command again: it goes on where it was"
-        print(f"prepare: error: cannot write to {out}: {error.strerror}: {again}", file=sys.stderr)
+        again = "make room (or mend what else it is), then give the same command again: it goes on where it was"
+        print(f"prepare: error: {error.filename or out}: {error.strerror or error}: {again}", file=sys.stderr)
         sys.exit(1)
 
 

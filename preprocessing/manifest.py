@@ -31,7 +31,7 @@ class ManifestRow:
 
     key: str
     source: str
-    """As named on the command line: relative to the folder, or as written in the list."""
+    """As ``Source.name``: relative to the folder, or as in the list."""
     start_frame: int
     """First frame, counted in the source."""
     num_frames: int
@@ -160,3 +160,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """New names in it must survive a power cut, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

@@ -20,6 +20,9 @@ from preprocessing.manifest import ManifestRow, Reject, write_atomically
 
 PREVIEW = "preview.html"
 
+MOST_REJECTS = 5000
+"""Shown; a page with a million rows opens in no browser, and all are in ``rejected.jsonl``."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -36,17 +39,18 @@ def write_preview(folder: Path, cards: list[Card], rejects: list[Reject], num_cl
     stages = Counter(reject.stage for reject in rejects)
     shown = f"{num_clips} clips" + (f", the first {len(cards)} shown" if num_clips > len(cards) else "")
     by_stage = f" ({', '.join(f'{count} by {name}' for name, count in stages.most_common())})" if stages else ""
+    first = f", the first {MOST_REJECTS} shown" if len(rejects) > MOST_REJECTS else ""
     page = _PAGE.format(
         style=_STYLE,
         script=_SCRIPT,
-        summary=html.escape(f"{shown} · {len(rejects)} rejected{by_stage}"),
+        summary=html.escape(f"{shown} · {len(rejects)} rejected{by_stage}{first}"),
         clips=num_clips,
         rejected=len(rejects),
         scores=_options(sorted({name for card in cards for name in card.scores})),
         splits=_options(sorted({card.row.split for card in cards})),
         stages=_options(sorted(stages)),
         cards="\n".join(map(_card, cards)),
-        rejects="\n".join(map(_reject, rejects)) or "<tr><td colspan=5>none</td></tr>",
+        rejects="\n".join(map(_reject, rejects[:MOST_REJECTS])) or "<tr><td colspan=5>none</td></tr>",
     )
     write_atomically(folder / PREVIEW, page.encode())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,20 +85,27 @@ def scan_video(video: Video, config: SplitConfig) -> ScannedVideo:
 
 def part_of(source: Source, fps: float, num_frames: int) -> tuple[int, int]:
     """First and last-plus-one frame of the part of a video that a source is."""
-    last = num_frames if source.end_s is None else min(num_frames, math.floor(source.end_s * fps))
-    return math.ceil(source.start_s * fps), last
+    last = num_frames if source.end_s is None else min(num_frames, round(source.end_s * fps))
+    return round(source.start_s * fps), last
 
 
 def file_version(place: str) -> str:
-    """Size and time of change of a local file: another version is another file. Empty for URIs, which do not tell.
-
-    Raises:
-        OSError: if it is not there.
-    """
-    if is_uri(place):
+    """Size and time of change of a local file: as long as they stay, so do its bytes. Empty for URIs, which do not
+    tell, and for what is not there."""
+    if is_uri(place) or not Path(place).exists():
         return ""
     status = Path(place).stat()
     return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def is_still(place: str, scanned: ScannedVideo) -> bool:
+    """Whether a file is the one that was scanned, by its version or else its bytes.
+
+    Raises:
+        VideoError: if it is gone.
+    """
+    with open_binary(place):
+        return file_version(place) == scanned.version or _hash(place) == scanned.sha256
 
 
 def _hash(place: str) -> str:

@@ -59,8 +59,9 @@ class SourceConfig:
     """How a table is read, and what holds where it says nothing."""
 
     columns: dict[str, str] = field(default_factory=lambda: {name: name for name in COLUMNS})
-    """Field → column. ``video`` may also be a template: ``clips/{youtube_id}.mp4``. ``segment`` is a column of pairs of
-    start and end. Times are seconds, or hours:minutes:seconds. Fields that are not there are left empty."""
+    """Field → column; a field that is not named is the column of its own name, if there is one. ``video`` may also be a
+    template: ``clips/{youtube_id}.mp4``. ``segment`` is a column of pairs of start and end. Times are seconds, or
+    hours:minutes:seconds."""
     root: str = ""
     """Where relative places begin: a folder or a URI; by default the folder of the list."""
     licence: str = "unknown"
@@ -71,6 +72,7 @@ class SourceConfig:
             raise ValueError(
                 f"sources.columns names {', '.join(sorted(unknown))}: the fields of a video are {', '.join(COLUMNS)}"
             )
+        self.columns = {name: name for name in COLUMNS} | self.columns
 
 
 def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list[Reject]]:
@@ -83,8 +85,15 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
         if not paths:
             raise ValueError(f"no videos in {videos}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
-        named = [(path.relative_to(videos).as_posix(), str(path)) for path in paths]
-        return [Source(name, place, config.licence, config.origin) for name, place in named], []
+        sources, rejects = [], []
+        for path in paths:
+            name = path.relative_to(videos).as_posix()
+            try:
+                _require_text(name)
+                sources.append(Source(name, str(path), config.licence, config.origin))
+            except ValueError as error:
+                rejects.append(Reject(ascii(name), STAGE, str(error)))
+        return sources, rejects
     if not videos.is_file():
         raise ValueError(f"{videos} does not exist: --videos takes a folder, a list of paths, or a table")
     if videos.suffix.lower() in VIDEO_SUFFIXES:
@@ -113,7 +122,7 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
+        lines = [line.strip() for line in path.read_text("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is neither a folder, nor a text file with one path a line, nor a table") from error
     yield from ({"video": line} for line in lines if line and not line.startswith("#"))
@@ -138,16 +147,17 @@ def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            rows = pq.read_table(path).to_pylist()
+            used = set().union(*(_fields(column) if "{" in column else {column} for column in columns.values()))
+            rows = pq.read_table(path, columns=sorted(used & set(pq.read_schema(path).names))).to_pylist()
         elif suffix == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
+            rows = [json.loads(line) for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
         else:
             rows = _read_csv(path)
     except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read as a table ({error})") from error
-    names = {name for row in rows if isinstance(row, dict) for name in row}
+    names = {name for row in rows if isinstance(row, dict) for name in row if name is not None}
     for name, column in columns.items():
-        wanted = {place for _, place, _, _ in _Fill().parse(column) if place} if "{" in column else {column}
+        wanted = _fields(column) if "{" in column else {column}
         chosen = name == "video" or column != name  # what is called as the field itself may be absent
         if rows and chosen and (missing := wanted - names):
             raise ValueError(
@@ -157,11 +167,22 @@ def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
     yield from rows
 
 
+def _fields(template: str) -> set[str]:
+    try:
+        fields = {place for _, place, _, _ in _Fill().parse(template) if place is not None}
+    except ValueError as error:
+        raise ValueError(f"sources.columns: {template!r} is no template ({error})") from error
+    if not all(field.isidentifier() for field in fields):
+        raise ValueError(f"sources.columns: {template!r} is no template of columns: write {{column}}")
+    return fields
+
+
 def _read_csv(path: Path) -> list[dict[str, Any]]:
     """All cells as the text they are: 0012 is a name, and 01:30 a minute and a half."""
     csv.field_size_limit(MAX_CELL)
     with path.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+        # Strict, as a stray quotation mark would otherwise swallow all that follows it.
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
 
 
 class _Fill(string.Formatter):
@@ -186,11 +207,14 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     """Raises ``ValueError`` if the row has no video, or its times are none."""
     if not isinstance(row, dict):
         raise ValueError(f"{row!r} is no object with a value for each column")
+    if None in row:
+        raise ValueError(f"more cells than the table has columns, the first of them {row[None][0]!r}: is it quoted?")
     values = {name: _value(column, row) for name, column in columns.items()}
     given = {name: value for name, value in values.items() if value is not None and value == value and value != ""}
     if "video" not in given:
         raise ValueError("no video is named")
     name = str(given["video"])
+    _require_text(name)
     root = config.root or str(listed_in.parent)
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
     start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
@@ -202,6 +226,13 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
         key: str(given.get(key, default)) for key, default in (("licence", config.licence), ("origin", config.origin))
     }
     return Source(name, place, **text, caption=str(given.get("caption", "")), start_s=start_s, end_s=end_s)
+
+
+def _require_text(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name!r} is no UTF-8: rename the file") from error
 
 
 def _pair(segment: Any) -> tuple[Any, Any]:

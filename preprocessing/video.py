@@ -245,13 +245,14 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
             file = system.open(path)
         else:
             file = Path(place).open("rb")  # noqa: SIM115
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
     except (OSError, ValueError, ImportError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise VideoError(f"{place}: cannot be read ({reason})") from error
     with file:
-        if file.seek(0, io.SEEK_END) == 0:
+        if size == 0:
             raise VideoError(f"{place}: the file is empty (0 bytes)")
-        file.seek(0)
         yield file
 
 

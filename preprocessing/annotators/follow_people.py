@@ -1,9 +1,9 @@
 """Follow everybody through a shot, with a network that finds people and one that looks at a region.
 
 A person is looked for where they were a frame ago; who is detected and not followed yet is followed from there on, and
-back to where they came from. When two are followed onto one body (somebody walked behind somebody else), the one who
-has been followed for longer stays, and the other is lost until they are seen again: what comes out is stretches of
-people, which ``stages/track_people.py`` joins.
+back to where they came from. When two are followed onto one body (somebody walked behind somebody else), it is the body
+of whoever would be there, moving on as before, and the other one is lost until they are seen again: what comes out is
+stretches of people, which ``stages/track_people.py`` joins.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from preprocessing.annotators.pose import SHOULDERS, Pose, PoseNetwork
+from preprocessing.annotators.pose import SHOULDERS, Pose, PoseNetwork, middle
 
 DETECT_EVERY = 4
 """Frames. Whoever comes in between is followed back to where they came from."""
 
 SAME_BODY = 0.08
 """Of the side of the regions: landmarks nearer to each other, on average, are of one body."""
+
+SPEED_FRAMES = 4
+"""Over which the speed of a person is taken."""
 
 LIMBS = slice(SHOULDERS[0], None)
 """The landmarks compared: those of the face lie together, whoever's they are."""
@@ -40,20 +43,22 @@ def follow_people(frames: UInt8[np.ndarray, "F H W 3"], network: PoseNetwork) ->
     followed: list[Stretch] = []
     ended: list[Stretch] = []
     for index, frame in enumerate(tqdm(frames, desc="find people", unit="frame", leave=False)):
-        still: list[Stretch] = []
-        for stretch in sorted(followed, key=len, reverse=True):
-            pose = network.look(frame, stretch[index - 1].region)
-            if pose is None or _taken(pose, (other[index] for other in still)):
+        looks = [(stretch, network.look(frame, stretch[index - 1].region)) for stretch in followed]
+        ended += [stretch for stretch, pose in looks if pose is None]
+        found = [(stretch, pose) for stretch, pose in looks if pose is not None]
+        followed = []
+        # The least surprising first: whoever jumps onto their body later is not them.
+        for stretch, pose in sorted(found, key=lambda one: _surprise(one[0], one[1], index)):
+            if _taken(pose, (other[index] for other in followed)):
                 ended.append(stretch)
             else:
                 stretch[index] = pose
-                still.append(stretch)
-        followed = still
+                followed.append(stretch)
         if index % DETECT_EVERY == 0 or not followed:
             for region in network.detect(frame):
-                pose = network.look(frame, region)
-                if pose is not None and not _taken(pose, (other[index] for other in followed)):
-                    followed.append({index: pose})
+                newcomer = network.look(frame, region)
+                if newcomer is not None and not _taken(newcomer, (other[index] for other in followed)):
+                    followed.append({index: newcomer})
     everybody = sorted(ended + followed, key=lambda stretch: (-len(stretch), min(stretch)))
     for stretch in everybody:
         _follow_back(stretch, everybody, frames, network)
@@ -68,6 +73,13 @@ def _follow_back(
         if pose is None or _taken(pose, (other[index] for other in everybody if index in other)):
             return
         stretch[index] = pose
+
+
+def _surprise(stretch: Stretch, pose: Pose, index: int) -> float:
+    """Pixels between where the middle of a person is, and where it would be at the speed of the last frames."""
+    last, before = index - 1, max(min(stretch), index - 1 - SPEED_FRAMES)
+    speed = (middle(stretch[last]) - middle(stretch[before])) / max(1, last - before)
+    return float(np.linalg.norm(middle(pose) - middle(stretch[last]) - speed))
 
 
 def _taken(pose: Pose, others: Iterable[Pose]) -> bool:

@@ -39,6 +39,11 @@ class Pose:
     """Where to look for the same person in the next frame, or the one before."""
 
 
+def middle(pose: Pose) -> Float[np.ndarray, " 2"]:
+    """Of the torso, in pixels."""
+    return pose.pixels[SHOULDERS + HIPS].mean(axis=0)
+
+
 @runtime_checkable
 class PoseNetwork(Protocol):
     """Finds people in a frame, and looks at one of them."""

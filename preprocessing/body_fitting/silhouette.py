@@ -45,7 +45,7 @@ class SilhouetteLoss:
         # Not OpenCV's transform: its last bits depend on where in memory it works, and fits must repeat.
         outside = [distance_transform_edt((a | b) == 0).astype(np.float32) for a, b in zip(shrunk, hidden, strict=True)]
         self.image_size = torch.tensor([width, height])
-        self.has_mask = torch.from_numpy(masks.any(axis=(1, 2)))
+        self.has_mask = torch.tensor([mask.any() for mask in shrunk])
         self.outside_px: Float[Tensor, "F 1 h w"] = torch.from_numpy(np.stack(outside))[:, None] / shrink
         self.contours_px: Float[Tensor, "F M 2"] = (
             torch.stack([_sample_contour(a, b, contour_pixels, generator) for a, b in zip(shrunk, hidden, strict=True)])

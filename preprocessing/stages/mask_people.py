@@ -27,8 +27,8 @@ class MaskConfig:
 def mask_people(
     people: list[PoseLandmarks], config: MaskConfig
 ) -> tuple[list[PoseLandmarks], Bool[np.ndarray, "P F H W"], dict[str, float]]:
-    """Those who are large enough, their masks, and scores. A pixel is of whoever is likeliest there, of nobody else;
-    where somebody is not found, their mask is empty.
+    """Those who are large enough, their masks, and scores. A pixel is of whoever is likeliest there (of
+    equals, the leftmost), and of nobody else; where somebody is not found, their mask is empty.
 
     Scores: ``mask_area``, mean share of the picture covered where found, of the smallest person kept; ``num_people``.
 
@@ -41,8 +41,8 @@ def mask_people(
     for index, person in enumerate(people):
         for frame in np.flatnonzero(person.found):
             own = whose[frame] == index
-            cleaned = clean_mask(own & somebody[frame], config.min_component)
-            masks[index, frame] = cleaned & (own | ~somebody[frame])  # a hole may be somebody in front
+            # A hole may be somebody in front: it is filled only where nobody is likelier.
+            masks[index, frame] = clean_mask(own & somebody[frame], config.min_component) & own
     areas = np.array([mask[person.found].mean() for mask, person in zip(masks, people, strict=True)])
     kept = np.flatnonzero(areas >= config.min_area)
     if not len(kept):

@@ -12,15 +12,12 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Float
 
-from preprocessing.annotators.follow_people import DETECT_EVERY, Stretch
-from preprocessing.annotators.pose import HIPS, SHOULDERS, Pose, PoseLandmarks
+from preprocessing.annotators.follow_people import DETECT_EVERY, SPEED_FRAMES, Stretch
+from preprocessing.annotators.pose import HIPS, SHOULDERS, PoseLandmarks, middle
 from preprocessing.executor import Rejected
 
 OVERLAP = DETECT_EVERY
 """Frames. Whoever is being lost may be found anew before they are given up."""
-
-SPEED_FRAMES = 4
-"""Over which the speed at the ends of a stretch is taken."""
 
 
 @dataclass
@@ -34,7 +31,7 @@ class TrackConfig:
     max_jump: float
     """A person moves at most this many torso lengths from one frame to the next; further is somebody else."""
     max_people: int
-    """The largest ones are kept."""
+    """The largest ones are kept; those beyond are strays."""
     max_stray_share: float
     """Share of the frames in which somebody may be seen who is not kept."""
 
@@ -65,21 +62,27 @@ def track_people(
     scores = _scores(kept, [p for p in everybody if all(p is not k for k in kept)], num_frames)
     if scores["stray_share"] > config.max_stray_share:
         share = f"{scores['stray_share']:.0%} of the frames, the limit is {config.max_stray_share:.0%}"
-        raise Rejected(f"somebody is in the picture who cannot be followed: in {share}", scores)
-    kept.sort(key=lambda person: float(np.median([_middle(pose)[0] for pose in person.values()])))
+        raise Rejected(f"somebody is in the picture who is not kept: in {share}", scores)
+    kept.sort(key=lambda person: float(np.median([middle(pose)[0] for pose in person.values()])))
     return [PoseLandmarks.of(person, num_frames, image_size) for person in kept], scores
 
 
 def join(stretches: list[Stretch], config: TrackConfig) -> list[Stretch]:
     """Frame → pose of each person. The two stretches that fit each other best are joined, then the next two, and so
     on, as long as the gap between them is no longer than ``max_gap_frames`` and nobody moved too fast in it."""
-    people = list(stretches)
-    while True:
-        pairs = [(odd, a, b) for a, b in permutations(people, 2) if np.isfinite(odd := _oddness(a, b, config))]
-        if not pairs:
-            return people
-        _, earlier, later = min(pairs, key=lambda pair: pair[0])
-        people = [p for p in people if p is not earlier and p is not later] + [{**earlier, **later}]
+    people = dict(enumerate(stretches))
+    oddness = {(a, b): _oddness(people[a], people[b], config) for a, b in permutations(people, 2)}
+    while oddness and np.isfinite(min(oddness.values())):
+        earlier, later = min(oddness, key=lambda pair: oddness[pair])
+        one = max(people) + 1
+        joined = {**people.pop(earlier), **people.pop(later)}
+        oddness = {pair: odd for pair, odd in oddness.items() if not {earlier, later} & set(pair)}
+        for other, stretch in people.items():
+            oddness[one, other], oddness[other, one] = (
+                _oddness(joined, stretch, config), _oddness(stretch, joined, config)
+            )  # fmt: skip
+        people[one] = joined
+    return list(people.values())
 
 
 def _oddness(earlier: Stretch, later: Stretch, config: TrackConfig) -> float:
@@ -91,7 +94,7 @@ def _oddness(earlier: Stretch, later: Stretch, config: TrackConfig) -> float:
         return np.inf
     # One scale for both: a torso seen from above is short for a moment.
     per_frame = 1 / (_torso_px({**earlier, **later}) * (start - before))
-    moved_px = _middle(later[start]) - _middle(earlier[before])
+    moved_px = middle(later[start]) - middle(earlier[before])
     if np.linalg.norm(moved_px) * per_frame > config.max_jump:
         return np.inf
     speeds = (_speed(earlier, before, before - SPEED_FRAMES), _speed(later, start, start + SPEED_FRAMES))
@@ -102,12 +105,7 @@ def _speed(person: Stretch, frame: int, other: int) -> Float[np.ndarray, " 2"]:
     """Pixels a frame, between one and another or, where that is too far, as far from it as there are frames."""
     while other not in person:
         other += 1 if other < frame else -1
-    return (_middle(person[other]) - _middle(person[frame])) / (other - frame) if other != frame else np.zeros(2)
-
-
-def _middle(pose: Pose) -> Float[np.ndarray, " 2"]:
-    """Of the torso."""
-    return pose.pixels[SHOULDERS + HIPS].mean(axis=0)
+    return (middle(person[other]) - middle(person[frame])) / (other - frame) if other != frame else np.zeros(2)
 
 
 def _torso_px(person: Stretch) -> float:

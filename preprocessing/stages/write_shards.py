@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from preprocessing.manifest import SPLITS, ManifestRow, sample_hash
+from preprocessing.manifest import MANIFEST, REJECTED, SPLITS, ManifestRow, sample_hash, sync_folder
 from preprocessing.sample import Sample, encode
 
 KEY = re.compile(r"[0-9A-Za-z]+_\d{8}_\d{8}\.")
@@ -86,7 +86,8 @@ def discard_unfinished(folder: Path) -> list[Path]:
     for path in left:
         if not _is_shard(path):
             raise ValueError(f"{path} was not written by this program and stands in its way: choose another folder")
-    left += sorted(folder.glob(".*.partial"))
+    ours = (*(f"{split}-*.tar" for split in SPLITS), MANIFEST, REJECTED, "preview.html")
+    left += sorted(path for name in ours for path in folder.glob(f".{name}.partial"))
     for path in left:
         path.unlink()
     return left
@@ -187,6 +188,7 @@ class _Shard:
         if end and not (self._partial.exists() and self._partial.stat().st_size >= end):
             raise ValueError(f"{self._partial} is gone or too short to go on with: delete {path.parent} and begin anew")
         self._file = self._partial.open("r+b" if end else "wb")
+        sync_folder(path.parent)
         self._file.truncate(end)
         self._file.seek(end)
 
@@ -203,9 +205,7 @@ class _Shard:
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        os.fsync(folder)  # the rename itself must survive a power cut
-        os.close(folder)
+        sync_folder(self.path.parent)
 
     def close(self) -> None:
         """Leave what there is, to be gone on with."""

@@ -157,7 +157,7 @@ def test_a_full_disk_ends_it_with_one_line(
     with small_files_only(), pytest.raises(SystemExit) as caught:
         main([f"--videos={bad_videos / 'empty.mp4'}", f"--out={tmp_path / 'out'}"])
     assert caught.value.code == 1
-    assert f"cannot write to {tmp_path / 'out'}: File too large: make room" in capsys.readouterr().err
+    assert "File too large: make room" in capsys.readouterr().err
     assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 

@@ -159,6 +159,39 @@ def test_going_on_says_so_and_does_not_mix_jobs(
     assert "complete already" in capsys.readouterr().out
 
 
+def test_videos_may_be_touched_and_moved_but_not_changed(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "log_data", lambda *given: None)
+    folder, out = tmp_path / "videos", [f"--out={tmp_path / 'out'}"]
+    assert not run_and_die([*words, *out], 40)
+    os.utime(folder / "a.mp4", (1, 1))
+    monkeypatch.chdir(tmp_path)
+    assert not run_and_die(["--videos=videos", *words[1:], *out], 6)
+    capsys.readouterr()
+    content = (folder / "a.mp4").read_bytes()
+    (folder / "a.mp4").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(SystemExit):
+        prepare.main([*words, *out])
+    assert f"{folder / 'a.mp4'} has changed since this run began" in capsys.readouterr().err
+    (folder / "a.mp4").write_bytes(content)
+    prepare.main([*words, *out])
+    prepare.main([*words, f"--out={tmp_path / 'whole'}"])
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
+def test_without_a_server_the_shards_are_made_all_the_same(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*given: object) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(prepare, "log_data", away)
+    prepare.main([*words, f"--out={tmp_path / 'out'}"])
+    assert "is complete, but could not be logged to MLflow: nobody there" in capsys.readouterr().err
+    assert read_manifest(tmp_path / "out")
+
+
 def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: Path) -> None:
     from preprocessing.prepare_clip import PrepareClip
     from preprocessing.sources import Source

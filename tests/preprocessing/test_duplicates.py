@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.duplicates import HASH_BYTES, PICTURES, Fingerprint, picture_hash, twins
+from preprocessing.duplicates import HEIGHT, PICTURES, WIDTH, Fingerprint, twins
 from preprocessing.video import iter_frames, probe, read_frames, write_video
 
 
@@ -44,15 +44,42 @@ def test_the_first_of_the_list_is_no_copy(videos: dict[str, tuple[float, bytes]]
     assert dict(twins(turned)) == {"slower": "brighter", "small": "brighter", "first": "brighter"}
 
 
-def test_a_hash_says_where_it_becomes_brighter() -> None:
-    ramp = np.tile(np.linspace(0, 255, 90, dtype=np.uint8)[None, :, None], (64, 1, 3))
-    assert picture_hash(ramp) == b"\xff" * HASH_BYTES
-    assert picture_hash(ramp[:, ::-1]) == bytes(HASH_BYTES)
-    assert picture_hash(np.full_like(ramp, 200)) == bytes(HASH_BYTES)
+def test_people_before_one_background_are_not_copies_of_one_another() -> None:
+    """Thirty of them, small and large, swaying and walking, each filmed for as long."""
+    noise = np.random.default_rng(0)
+    background = cv2.resize(noise.integers(0, 256, (6, 8, 3), np.uint8), (256, 144))
+    found: dict[str, tuple[float, bytes]] = {}
+    for person in range(30):
+        start, sway, height = noise.uniform(40, 210), noise.uniform(5, 40), noise.uniform(0.3, 0.8)
+        colour, pace, phase = noise.integers(0, 256, 3), noise.uniform(0.05, 0.4), noise.uniform(0, 6)
+        collected = Fingerprint(64)
+        for index in range(64):
+            frame = background.astype(np.int16) + noise.integers(-3, 4, background.shape)
+            x = int(start + sway * np.sin(pace * index + phase))
+            frame[int(144 * (1 - height)) :, max(0, x - 12) : x + 12] = colour
+            collected.see(index, frame.clip(0, 255).astype(np.uint8))
+        found[f"{person}"] = 2.7, bytes(collected)
+    assert dict(twins(found)) == {}
+
+
+def test_a_title_that_all_have_does_not_take_for_ever() -> None:
+    noise = np.random.default_rng(0)
+    pictures = noise.integers(0, 256, (600, PICTURES, HEIGHT, WIDTH), np.uint8)
+    pictures[:, 0] = pictures[0, 0]
+    videos = {f"{number}": (10.0, picture.tobytes()) for number, picture in enumerate(pictures)}
+    videos["copy"] = videos["599"]
+    assert dict(twins(videos)) == {"copy": "599"}
+
+
+def test_stills_are_copies_if_they_show_the_same() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 1, HEIGHT, WIDTH), np.uint8).repeat(PICTURES, axis=1)
+    one, other = noise[0].tobytes(), noise[1].tobytes()
+    assert dict(twins({"a": (3.0, one), "b": (3.0, other), "c": (3.0, one), "d": (9.0, one)})) == {"c": "a"}
 
 
 def test_a_video_shorter_than_a_fingerprint() -> None:
     short = Fingerprint(3)
     for index in range(3):
         short.see(index, np.random.default_rng(index).integers(0, 256, (64, 90, 3), np.uint8))
-    assert len(bytes(short)) == PICTURES * HASH_BYTES
+    assert len(bytes(short)) == PICTURES * HEIGHT * WIDTH
+    assert dict(twins({"a": (0.1, bytes(short)), "b": (0.1, bytes(short))})) == {}, "no evidence"

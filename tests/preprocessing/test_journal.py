@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.journal import Journal
+from preprocessing.journal import Journal, only_process_in
 
 
 def _append_and_die(path: Path) -> None:
@@ -25,20 +25,23 @@ def test_all_but_the_torn_line_is_there_after_a_kill(tmp_path: Path) -> None:
     process.join()
     assert process.exitcode == -signal.SIGKILL
     with Journal(tmp_path / "j.jsonl") as journal:
-        assert journal.entries == [{"number": number, "text": "zwölf\nZeilen"} for number in range(3)]
+        assert list(journal) == [{"number": number, "text": "zwölf\nZeilen"} for number in range(3)]
         journal.append("more")
     with Journal(tmp_path / "j.jsonl") as journal:
         assert len(journal) == 4
-        assert journal.entries[-1] == "more"
+        assert list(journal)[-1] == "more"
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j.jsonl"), pytest.raises(ValueError, match="being written by another process"):
-        Journal(tmp_path / "j.jsonl")
-    Journal(tmp_path / "j.jsonl").__exit__(None, None, None)
+    with only_process_in(tmp_path / "out"):
+        with pytest.raises(ValueError, match="being written by another process"), only_process_in(tmp_path / "out"):
+            pass
+        assert list((tmp_path / "out").iterdir()) == []
+    with only_process_in(tmp_path / "out"):
+        pass
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
     (tmp_path / "j.jsonl").write_text('{"a": 1}\nnonsense\n')
-    with pytest.raises(ValueError, match=r"j\.jsonl is damaged"):
-        Journal(tmp_path / "j.jsonl")
+    with Journal(tmp_path / "j.jsonl") as journal, pytest.raises(ValueError, match=r"j\.jsonl, line 2, is damaged"):
+        list(journal)

@@ -93,6 +93,24 @@ def test_one_odd_row_costs_itself(folder: Path) -> None:
     assert "File name too long" in reject.reason
 
 
+def test_files_that_begin_with_a_mark_and_rows_that_are_too_long(folder: Path) -> None:
+    for name, text in (("l.csv", "video\nb.mp4\n"), ("l.jsonl", '{"video": "b.mp4"}\n'), ("l.txt", "b.mp4\n")):
+        (folder / name).write_text("\ufeff" + text, "utf-8")
+        assert [source.name for source in find_sources(folder / name, SourceConfig())[0]] == ["b.mp4"]
+    (folder / "l.csv").write_text("video,caption\na.MP4,hello, world\nb.mp4,hello\n")
+    (source,), (reject,) = find_sources(folder / "l.csv", SourceConfig())
+    assert source.name == "b.mp4"
+    assert "more cells than the table has columns, the first of them ' world'" in reject.reason
+
+
+def test_a_name_that_is_no_text_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "caf\udce9.mp4").write_bytes(b"0")
+    sources, (reject,) = find_sources(tmp_path, SourceConfig())
+    assert sources == []
+    assert "is no UTF-8: rename the file" in reject.reason
+    reject.reason.encode()
+
+
 def test_parts_of_one_video_have_names_of_their_own(folder: Path) -> None:
     times = [(0, 2), (2, None), (3600.125, 3700), (3600.25, 3700)]
     rows = [{"video": "b.mp4", "start": start, "end": end} for start, end in times]
@@ -136,6 +154,12 @@ def test_mistakes_name_their_remedy(folder: Path) -> None:
         find_sources(table, SourceConfig({"video": "{nobody}.mp4"}))
     with pytest.raises(ValueError, match=r"no column begin among path: say by --sources\.columns\.start"):
         find_sources(table, SourceConfig({"video": "path", "start": "begin"}))
+    for template in ("{}", "{path.name}", "{path"):
+        with pytest.raises(ValueError, match=r"sources\.columns: '\{.*' is no template"):
+            find_sources(table, SourceConfig({"video": template}))
+    (folder / "open.csv").write_text('video,caption\na.MP4,"she said\nb.mp4,more\n')
+    with pytest.raises(ValueError, match=r"open\.csv cannot be read as a table \(unexpected end of data\)"):
+        find_sources(folder / "open.csv", SourceConfig())
     (folder / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="cannot be read as a table"):
         find_sources(folder / "torn.parquet", SourceConfig())

@@ -9,6 +9,7 @@ import pytest
 from preprocessing.annotators.follow_people import DETECT_EVERY, follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.annotators.pose import Pose, Region
+from preprocessing.stages.track_people import TrackConfig, join
 from preprocessing.video import read_frames
 from tests.people_factory import standing
 
@@ -94,3 +95,29 @@ def test_both_children_of_a_real_clip(real_videos: Path) -> None:
     assert all(middles(boy)[f] < 120 < middles(girl)[f] for f in range(20))
     shared = [(boy[f].segmentation >= 128) & (girl[f].segmentation >= 128) for f in range(20)]
     assert np.mean(shared) < 0.1 * np.mean([girl[f].segmentation >= 128 for f in range(20)])
+
+
+@pytest.mark.parametrize("speed", [6.0, 8.0, 10.0, 12.0])
+@pytest.mark.parametrize("behind_first", [False, True])
+@pytest.mark.parametrize("crossing", [False, True])
+def test_nobody_becomes_somebody_else(speed: float, behind_first: bool, crossing: bool) -> None:
+    """Whoever is detected first, and whether one stands or both walk: stretches joined are of one person each."""
+    paths = [lambda f: 500.0 - speed * f / 2 if crossing else 300.0, lambda f: 300.0 - speed * (20 - f)]
+
+    class Turned(Stage):
+        def detect(self, frame: np.ndarray) -> list[Region]:
+            found = super().detect(frame)
+            return found[::-1] if behind_first else found
+
+    frames = 41
+    config = TrackConfig(0.5, 20, 1.0, 4, 1.0)
+    stretches = follow_people(numbered(frames), Turned(*paths))
+    for person in join(stretches, config):
+        if len(person) <= DETECT_EVERY:
+            continue
+        whose = {min((0, 1), key=lambda p: abs(paths[p](f) - x)) for f, x in middles(person).items() if apart(paths, f)}
+        assert len(whose) == 1
+
+
+def apart(paths: list[Callable[[int], float]], frame: int) -> bool:
+    return abs(paths[0](frame) - paths[1](frame)) > 20

@@ -65,7 +65,7 @@ def test_people_too_many_and_too_brief_are_strays() -> None:
     for pose in small.values():
         pose.pixels[:] = 700 + 0.5 * (pose.pixels - 700)
     everyone = [walk(range(20), start, 0.0) for start in (0, 200, 400)]
-    with pytest.raises(Rejected, match="cannot be followed: in 100% of the frames, the limit is 30%"):
+    with pytest.raises(Rejected, match="who is not kept: in 100% of the frames, the limit is 30%"):
         track(*everyone, small)
     glitch, passing = walk(range(3, 6), 600, 0.0), walk(range(5, 11), 600, 0.0)
     _, scores = track(everyone[0], glitch)
