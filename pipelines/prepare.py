@@ -116,8 +116,8 @@ def _open_state(out: Path, job: str) -> Path:
         write_atomically(state / "job", job.encode())
     if (state / "job").read_text() != job:
         raise ValueError(
-            f"{out} holds an unfinished run of other videos or settings (or videos of it are missing now): delete it or "
-            "choose another --out"
+            f"{out} holds an unfinished run of other videos or settings (or videos of it are missing now): delete it, "
+            "or choose another --out"
         )
     return state
 

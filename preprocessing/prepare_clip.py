@@ -77,6 +77,8 @@ class PrepareClip:
         with stage("mask_people", scores):
             people, masks, mask_scores = mask_people(people, config.mask_people)
             scores |= mask_scores
+        with stage("filter_people", scores):
+            filter_clip(scores, config.filter_people)
         with stage("estimate_body", scores):
             fit = fit_bodies(people, masks, resize.stored, window.fps, config.estimate_body)
             scores |= fit.worst_scores

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.manifest import split_of
 from preprocessing.sources import SourceConfig
-from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, Limit, check_limits
+from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, PEOPLE_SCORES, Limit, check_limits
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.track_people import TrackConfig
@@ -24,6 +24,8 @@ class PrepareConfig:
     """Limits on the scores of the pixels."""
     track_people: TrackConfig
     mask_people: MaskConfig
+    filter_people: dict[str, Limit]
+    """Limits on the scores of how people are seen."""
     estimate_body: BodyFitConfig
     filter_bodies: dict[str, Limit]
     """Limits on the scores of the fitted bodies, of each person."""
@@ -41,5 +43,6 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         check_limits(self.filter_clips, CLIP_SCORES)
+        check_limits(self.filter_people, PEOPLE_SCORES)
         check_limits(self.filter_bodies, BODY_SCORES)
         split_of("", self.split_shares)

@@ -22,6 +22,12 @@ DETECT_EVERY = 4
 SAME_BODY = 0.08
 """Of the side of the regions: landmarks nearer to each other, on average, are of one body."""
 
+JUMP = 0.05
+"""Of the side of a region, from one frame to the next, beyond what the speed of the last frames explains."""
+
+SETTLED = 12
+"""Frames after which a stretch is somebody: what the network takes for a second person within one is gone sooner."""
+
 SPEED_FRAMES = 4
 """Over which the speed of a person is taken."""
 
@@ -47,8 +53,7 @@ def follow_people(frames: UInt8[np.ndarray, "F H W 3"], network: PoseNetwork) ->
         ended += [stretch for stretch, pose in looks if pose is None]
         found = [(stretch, pose) for stretch, pose in looks if pose is not None]
         followed = []
-        # The least surprising first: whoever jumps onto their body later is not them.
-        for stretch, pose in sorted(found, key=lambda one: _surprise(one[0], one[1], index)):
+        for stretch, pose in sorted(found, key=lambda one: _doubt(one[0], one[1], index)):
             if _taken(pose, (other[index] for other in followed)):
                 ended.append(stretch)
             else:
@@ -75,11 +80,14 @@ def _follow_back(
         stretch[index] = pose
 
 
-def _surprise(stretch: Stretch, pose: Pose, index: int) -> float:
-    """Pixels between where the middle of a person is, and where it would be at the speed of the last frames."""
+def _doubt(stretch: Stretch, pose: Pose, index: int) -> tuple[bool, bool, float]:
+    """How little this looks like the same person, to be compared: whether they jumped, whether they were followed so
+    briefly that they may never have been anybody, and how far off they are from where they would be at the speed of
+    the last frames."""
     last, before = index - 1, max(min(stretch), index - 1 - SPEED_FRAMES)
     speed = (middle(stretch[last]) - middle(stretch[before])) / max(1, last - before)
-    return float(np.linalg.norm(middle(pose) - middle(stretch[last]) - speed))
+    off = float(np.linalg.norm(middle(pose) - middle(stretch[last]) - speed) / stretch[last].region.side_px)
+    return off > JUMP, len(stretch) < SETTLED, off
 
 
 def _taken(pose: Pose, others: Iterable[Pose]) -> bool:

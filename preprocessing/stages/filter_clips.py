@@ -12,9 +12,20 @@ from jaxtyping import UInt8
 from preprocessing.executor import Rejected
 
 MEASURE_SIDE_PX = 128
-"""Scores are taken at this longer side, where noise and compression no longer count as motion or contrast."""
+"""All scores but sharpness are taken at this longer side, where noise and compression no longer count as motion or
+contrast."""
 
-CLIP_SCORES = ("short_side", "brightness", "contrast", "motion")
+SHARPNESS_FRAMES = 5
+"""Spread over a clip."""
+
+STILL = 5e-4
+"""Of luma: a frame that differs less from the one before is the same again."""
+
+DARKEST, BRIGHTEST = 2 / 255, 253 / 255
+"""Luma beyond which nothing is drawn."""
+
+CLIP_SCORES = ("short_side", "brightness", "contrast", "clipped_share", "sharpness", "motion", "static_share")
+PEOPLE_SCORES = ("num_people", "found_share", "longest_gap", "stray_share", "outside_share", "mask_area")
 BODY_SCORES = (
     "reprojection_error",
     "mask_iou",
@@ -44,18 +55,27 @@ def measure_clip(frames: UInt8[np.ndarray, "F H W 3"], source_size: tuple[int, i
     * ``short_side``: pixels of the source, whose (H, W) is ``source_size``
     * ``brightness``: mean luma
     * ``contrast``: standard deviation of luma within a frame, averaged over frames
+    * ``clipped_share``: of the pixels, those that are as good as black or white
+    * ``sharpness``: variance of the Laplacian of luma from 0 to 255 (Pech-Pacheco et al. 2000), at the size given
     * ``motion``: mean absolute difference of luma between successive frames
+    * ``static_share``: of the frames, those that repeat the one before
     """
     height, width = frames.shape[1:3]
     scale = min(1.0, MEASURE_SIDE_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
     luma = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]).astype(np.float32) / 255
+    change = np.abs(np.diff(luma, axis=0)).mean(axis=(1, 2)) if len(luma) > 1 else np.zeros(1)
+    some = np.unique(np.linspace(0, len(frames) - 1, SHARPNESS_FRAMES).round().astype(int))
+    edges = [cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F) for frame in frames[some]]
     return {
         "short_side": float(min(source_size)),
         "brightness": float(luma.mean()),
         "contrast": float(luma.std(axis=(1, 2)).mean()),
-        "motion": float(np.abs(np.diff(luma, axis=0)).mean()) if len(luma) > 1 else 0.0,
+        "clipped_share": float(((luma <= DARKEST) | (luma >= BRIGHTEST)).mean()),
+        "sharpness": float(np.mean([edge.var() for edge in edges])),
+        "motion": float(change.mean()),
+        "static_share": float((change < STILL).mean()),
     }
 
 

@@ -16,6 +16,9 @@ from preprocessing.annotators.follow_people import DETECT_EVERY, SPEED_FRAMES, S
 from preprocessing.annotators.pose import HIPS, SHOULDERS, PoseLandmarks, middle
 from preprocessing.executor import Rejected
 
+JOINTS = [*range(11, 17), *range(23, 29)]
+"""The landmarks of shoulders, elbows, wrists, hips, knees and ankles."""
+
 OVERLAP = DETECT_EVERY
 """Frames. Whoever is being lost may be found anew before they are given up."""
 
@@ -42,7 +45,8 @@ def track_people(
     """The people of a clip with pictures of ``image_size`` (H, W), from left to right, and scores.
 
     Scores: ``num_people``; ``found_share`` of the frames and ``longest_gap`` in frames, of whoever is seen least;
-    ``stray_share``: frames in which somebody is seen who is not among them, over all frames.
+    ``stray_share``: frames in which somebody is seen who is not among them, over all frames; ``outside_share``: of the
+    joints of arms and legs, those outside the picture, of whoever has most.
 
     Raises:
         Rejected: if there is nobody, or they are gone for too long, or there are too many strays.
@@ -60,6 +64,7 @@ def track_people(
         raise Rejected(f"person lost for {gap:.0f} frames, the limit is {config.max_gap_frames}", scores)
     kept = sorted(kept, key=_torso_px, reverse=True)[: config.max_people]
     scores = _scores(kept, [p for p in everybody if all(p is not k for k in kept)], num_frames)
+    scores["outside_share"] = max(_outside_share(person, image_size) for person in kept)
     if scores["stray_share"] > config.max_stray_share:
         share = f"{scores['stray_share']:.0%} of the frames, the limit is {config.max_stray_share:.0%}"
         raise Rejected(f"somebody is in the picture who is not kept: in {share}", scores)
@@ -124,6 +129,11 @@ def _longest_gap(person: Stretch, num_frames: int) -> int:
     """Longest run of frames without the person, also before they come and after they leave."""
     seen = [-1, *sorted(person), num_frames]
     return int(np.diff(seen).max()) - 1
+
+
+def _outside_share(person: Stretch, image_size: tuple[int, int]) -> float:
+    joints = np.stack([pose.pixels[JOINTS] for pose in person.values()])
+    return float(((joints < 0) | (joints > image_size[::-1])).any(axis=-1).mean())
 
 
 def _scores(kept: list[Stretch], strays: list[Stretch], num_frames: int) -> dict[str, float]:

@@ -143,7 +143,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "list.bin").write_bytes(b"\xff\xfe\x00")
     assert "neither a folder, nor a text file with one path a line, nor a table" in message(tmp_path / "list.bin")
     assert "use 13 or 17 frames" in message(tmp_path, "--split_scenes.num_frames=16")
-    assert "no score is called sharpness" in message(tmp_path, "--filter_clips={sharpness: {min: 1}}")
+    assert "no score is called beauty" in message(tmp_path, "--filter_clips={beauty: {min: 1}}")
     assert "add up to 1" in message(tmp_path, "--split_shares={train: 1, val: 1, test: 0}")
     assert not (tmp_path / "out").exists()
 

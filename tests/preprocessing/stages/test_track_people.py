@@ -12,7 +12,7 @@ from preprocessing.stages.track_people import TrackConfig, track_people
 from tests.people_factory import standing
 
 CONFIG = TrackConfig(min_found_share=0.6, max_gap_frames=4, max_jump=0.5, max_people=3, max_stray_share=0.3)
-FRAMES = 20
+FRAMES, SIZE = 20, (8, 8)
 
 
 def walk(frames: Iterable[int], start: float, speed: float = 5.0) -> Stretch:
@@ -21,7 +21,7 @@ def walk(frames: Iterable[int], start: float, speed: float = 5.0) -> Stretch:
 
 
 def track(*stretches: Stretch, config: TrackConfig = CONFIG) -> tuple[list[PoseLandmarks], dict[str, float]]:
-    return track_people(list(stretches), FRAMES, (8, 8), config)
+    return track_people(list(stretches), FRAMES, SIZE, config)
 
 
 def middle(person: PoseLandmarks) -> np.ndarray:
@@ -34,7 +34,18 @@ def test_a_person_is_followed_through_a_gap() -> None:
     np.testing.assert_allclose(middle(person)[person.found], 5.0 * np.flatnonzero(person.found), rtol=1e-6)
     assert np.isnan(person.pixels[8:11]).all()
     assert not person.segmentation[8:11].any()
-    assert scores == {"num_people": 1, "found_share": 0.85, "longest_gap": 3, "stray_share": 0}
+    assert scores == {"num_people": 1, "found_share": 0.85, "longest_gap": 3, "stray_share": 0, "outside_share": 1}
+
+
+def test_joints_outside_the_picture_are_counted() -> None:
+    """Of twelve joints the six of the left side are beyond the right edge, in half of the frames."""
+    inside, half = walk(range(10), 0, 0.0), walk(range(10, 20), 0, 0.0)
+    for pose in (*inside.values(), *half.values()):
+        pose.pixels[:] = (4, 4)
+    for pose in half.values():
+        pose.pixels[[11, 13, 15, 23, 25, 27]] = (8.5, 4)
+    _, scores = track({**inside, **half})
+    assert scores["outside_share"] == 0.25
 
 
 def test_who_is_found_anew_before_being_lost_is_one_person() -> None:
@@ -47,7 +58,12 @@ def test_everybody_comes_from_left_to_right() -> None:
     crossing = walk(range(9), 400, -20.0), walk(range(12, 20), 400, -20.0)
     people, scores = track(walk(range(20), 300, 0.0), *crossing, walk(range(2, 20), 100, 0.0))
     assert [round(float(np.nanmedian(middle(person)))) for person in people] == [100, 240, 300]
-    assert scores == {"num_people": 3, "found_share": 0.85, "longest_gap": 3, "stray_share": 0}
+    assert (scores["num_people"], scores["found_share"], scores["longest_gap"], scores["stray_share"]) == (
+        3,
+        0.85,
+        3,
+        0,
+    )
 
 
 def test_two_who_cross_stay_who_they_are() -> None:
