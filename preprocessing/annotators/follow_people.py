@@ -81,13 +81,14 @@ def _follow_back(
 
 
 def _doubt(stretch: Stretch, pose: Pose, index: int) -> tuple[bool, bool, float]:
-    """How little this looks like the same person, to be compared: whether they jumped, whether they were followed so
-    briefly that they may never have been anybody, and how far off they are from where they would be at the speed of
-    the last frames."""
+    """How little this looks like the same person, to be compared: whether they jumped; whether they were followed so
+    briefly that they may never have been anybody; among such, who was followed more briefly, and among others, how far
+    off they are from where they would be at the speed of the last frames."""
     last, before = index - 1, max(min(stretch), index - 1 - SPEED_FRAMES)
     speed = (middle(stretch[last]) - middle(stretch[before])) / max(1, last - before)
     off = float(np.linalg.norm(middle(pose) - middle(stretch[last]) - speed) / stretch[last].region.side_px)
-    return off > JUMP, len(stretch) < SETTLED, off
+    settled = len(stretch) >= SETTLED
+    return off > JUMP, not settled, off if settled else -float(len(stretch))
 
 
 def _taken(pose: Pose, others: Iterable[Pose]) -> bool:

@@ -74,7 +74,13 @@ def track_people(
 
 def join(stretches: list[Stretch], config: TrackConfig) -> list[Stretch]:
     """Frame → pose of each person. The two stretches that fit each other best are joined, then the next two, and so
-    on, as long as the gap between them is no longer than ``max_gap_frames`` and nobody moved too fast in it."""
+    on, as long as the gap between them is no longer than ``max_gap_frames`` and nobody moved too fast in it; those so
+    brief that they may be mistakes come last."""
+    lasting = [stretch for stretch in stretches if len(stretch) > DETECT_EVERY]
+    return _join(_join(lasting, config) + [s for s in stretches if len(s) <= DETECT_EVERY], config)
+
+
+def _join(stretches: list[Stretch], config: TrackConfig) -> list[Stretch]:
     people = dict(enumerate(stretches))
     oddness = {(a, b): _oddness(people[a], people[b], config) for a, b in permutations(people, 2)}
     while oddness and np.isfinite(min(oddness.values())):

@@ -66,6 +66,14 @@ def test_everybody_comes_from_left_to_right() -> None:
     )
 
 
+def test_a_mistake_does_not_come_between_two_stretches() -> None:
+    """A glance of frame 12 fits the first half better than the second half does."""
+    second = {frame: standing(5.0 * frame + 8) for frame in range(10, 20)}
+    (person,), scores = track(walk(range(10), 0), second, walk([12], 0))
+    assert scores["found_share"] == 1
+    np.testing.assert_allclose(middle(person)[10:], 5.0 * np.arange(10, 20) + 8, rtol=1e-6)
+
+
 def test_two_who_cross_stay_who_they_are() -> None:
     """Both are lost for two frames where they meet, and go on at their own speeds."""
     parts = [walk(part, start, speed) for start, speed in ((0, 8.0), (152, -8.0)) for part in (range(9), range(11, 20))]
