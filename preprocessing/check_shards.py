@@ -76,9 +76,8 @@ def check_manifest(folder: Path, shards: list[Shard]) -> Iterator[Damage]:
             )
         if row.split not in SPLITS:
             yield Damage("unknown split", f"{row.shard} {row.key}", f"{row.split!r} is none of {', '.join(SPLITS)}")
-    for path in sorted(folder.glob("*.tar")):
-        if path not in [shard.path for shard in shards]:
-            yield Damage("unknown shard", path.name, "not in the manifest")
+    for path in sorted(set(folder.glob("*.tar")) - {shard.path for shard in shards}):
+        yield Damage("unknown shard", path.name, "not in the manifest")
 
 
 class CheckShard:
@@ -153,11 +152,12 @@ class CheckPixels:
         """Mean overlap of what bodies cover with the masks, over frames in which somebody is."""
         head = sample.bodies.pose.shape[2] == NUM_HEAD_JOINTS
         name = self.body or ("open-head" if head else "open")
-        body = self._bodies.setdefault(name, load_body(name))
+        if name not in self._bodies:
+            self._bodies[name] = load_body(name)
         some = np.unique(np.linspace(0, sample.num_frames - 1, RENDERED_FRAMES).round().astype(int))
         cameras = Cameras(sample.cameras.intrinsics[some], sample.cameras.world_to_camera[some])
         height, width = sample.video.shape[1:3]
-        _, drawn = render_bodies(body, sample.bodies.take(some), cameras, (height, width))
+        _, drawn = render_bodies(self._bodies[name], sample.bodies.take(some), cameras, (height, width))
         true, drawn = sample.masks[:, some].any(axis=0), drawn.any(axis=0)
         present = (true | drawn).any(axis=(1, 2))
         return float(mask_iou(true, drawn)[present].mean()) if present.any() else 1.0
@@ -172,18 +172,18 @@ def differing(row: ManifestRow, held: dict[str, object]) -> Iterator[tuple[str, 
 
 def out_of_range(bodies: Bodies, cameras: Cameras, fps: float) -> Iterator[str]:
     """Numbers that cannot be."""
-    checks: list[tuple[str, Callable[[], np.ndarray | np.bool_]]] = [
-        (f"a rotation of more than {MAX_ANGLE_RAD / np.pi:g} π", lambda: _norm(bodies.pose) > MAX_ANGLE_RAD),
-        (f"a shape coefficient beyond ±{MAX_BETA:g}", lambda: np.abs(bodies.betas) > MAX_BETA),
-        ("a confidence outside 0…1", lambda: (bodies.confidence < 0) | (bodies.confidence > 1)),
-        ("somebody who is valid in no frame", lambda: ~bodies.valid.any(axis=1)),
-        ("a focal length of 0 or less", lambda: cameras.intrinsics[:, [0, 1], [0, 1]] <= 0),
-        ("intrinsics that do not end in (0, 0, 1)", lambda: cameras.intrinsics[:, 2] != [0, 0, 1]),
-        ("world_to_camera that is no rigid motion", lambda: ~_rigid(cameras.world_to_camera)),
-        ("frames a second of 0 or less", lambda: np.bool_(fps <= 0)),
+    checks: list[tuple[str, np.ndarray | np.bool_]] = [
+        (f"a rotation of more than {MAX_ANGLE_RAD / np.pi:g} π", _norm(bodies.pose) > MAX_ANGLE_RAD),
+        (f"a shape coefficient beyond ±{MAX_BETA:g}", np.abs(bodies.betas) > MAX_BETA),
+        ("a confidence outside 0…1", (bodies.confidence < 0) | (bodies.confidence > 1)),
+        ("somebody who is valid in no frame", ~bodies.valid.any(axis=1)),
+        ("a focal length of 0 or less", cameras.intrinsics[:, [0, 1], [0, 1]] <= 0),
+        ("intrinsics that do not end in (0, 0, 1)", cameras.intrinsics[:, 2] != [0, 0, 1]),
+        ("world_to_camera that is no rigid motion", ~_rigid(cameras.world_to_camera)),
+        ("frames a second of 0 or less", np.bool_(fps <= 0)),
     ]
     for what, wrong in checks:
-        if count := int(np.count_nonzero(wrong())):
+        if count := int(np.count_nonzero(wrong)):
             yield f"{what} ({count} times)"
 
 

@@ -35,7 +35,7 @@ LIMBS = slice(SHOULDERS[0], None)
 """The landmarks compared: those of the face lie together, whoever's they are."""
 
 Stretch = dict[int, Pose]
-"""Frame → one person, without gaps."""
+"""Frame → one person; as it is followed without gaps, and with gaps once joined."""
 
 
 def follow_people(frames: UInt8[np.ndarray, "F H W 3"], network: PoseNetwork) -> list[Stretch]:
