@@ -78,11 +78,28 @@ def cover(sample: Sample, size: tuple[int, int]) -> Sample:
 
 
 def fit(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Scale to cover ``size`` (H, W), then cut the centre."""
+    """Scale to cover ``size`` (H, W), then cut to where the people are: the same window in all frames."""
     covering = cover(sample, size)
-    margins = [(full - side) // 2 for full, side in zip(covering.video.shape[1:3], size, strict=True)]
-    top, left = (np.full(sample.num_frames, margin) for margin in margins)
-    return crop(covering, top, left, size)
+    top = window_with_most(rearrange(covering.masks, "P F H W -> P F W H").sum((1, 2)), size[0])
+    left = window_with_most(covering.masks.sum((1, 2)), size[1])
+    return crop(covering, *(np.full(sample.num_frames, start) for start in (top, left)), size)
+
+
+def window_with_most(seen: Int[np.ndarray, "P N"], length: int) -> int:
+    """Where to cut ``length`` pixels out of a row of ``N`` so that the least is lost of what is ``seen`` of the people.
+
+    Everyone counts the same, however small. Of several such windows it is the one whose middle is nearest to the
+    middle of all people; without people, the middle one.
+    """
+    if not seen.any():
+        return (seen.shape[1] - length) // 2
+    seen = seen[seen.any(1)]
+    before = np.pad((seen / seen.sum(1, keepdims=True)).sum(0).cumsum(), (1, 0))  # [n]: left of pixel n
+    kept = before[length:] - before[:-length]
+    columns = np.flatnonzero(seen.any(0))
+    wanted = (columns[0] + columns[-1] + 1 - length) / 2
+    best = np.flatnonzero(kept > kept.max() - 1e-9)
+    return int(best[np.abs(best - wanted).argmin()])
 
 
 def _resize_frames(frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int) -> UInt8[np.ndarray, "F h w 3"]:

@@ -6,6 +6,7 @@ commits, as long as one clip begins with it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -18,7 +19,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.shards import Shards
-from datamodules.transforms import fit, take_frames
+from datamodules.transforms import cover, fit, take_frames
 from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
@@ -41,6 +42,9 @@ FRAMED_VERTICES = 1000
 
 POSED_AT_ONCE = 16
 """Frames."""
+
+CUT_SHARE = 0.1
+"""Of a person that the picture's crop may lose before the user is told."""
 
 
 @dataclass
@@ -79,7 +83,17 @@ def read_reference(name: str, size: tuple[int, int], body: str, people: int = 1)
     """
     if "#" in name:
         return read_clip(name, size, frames=1)
-    return fit(people_in_picture(name, read_picture(name), body, people), size)
+    return _framed(name, people_in_picture(name, read_picture(name), body, people), size)
+
+
+def _framed(name: str, sample: Sample, size: tuple[int, int]) -> Sample:
+    """Scaled and cropped to ``size``; says so if that cuts people."""
+    framed, whole = fit(sample, size), cover(sample, size)
+    shown = framed.masks.sum((1, 2, 3)) / np.maximum(whole.masks.sum((1, 2, 3)), 1)
+    if shown.min() < 1 - CUT_SHARE:
+        lost = " and ".join(f"{1 - share:.0%}" for share in shown)
+        print(f"{name}: {lost} of its people fall outside the network's {size[0]}×{size[1]} pixels", file=sys.stderr)
+    return framed
 
 
 def read_picture(path: str) -> UInt8[np.ndarray, "H W 3"]:
@@ -104,7 +118,9 @@ def read_motion(name: str, size: tuple[int, int], body: str = "open", people: in
             seen in the video for long enough.
     """
     if "#" in name or Path(name).suffix.lower() in VIDEO_SUFFIXES:
-        sample = read_clip(name, size) if "#" in name else fit(people_in_video(Path(name), body, people), size)
+        sample = (
+            read_clip(name, size) if "#" in name else _framed(name, people_in_video(Path(name), body, people), size)
+        )
         sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
         return Motion(sample.bodies, sample.cameras, sample.fps)
     if not name.lower().endswith(".npz"):

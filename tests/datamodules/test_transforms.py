@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from datamodules.transforms import cover, crop, fit, resize, take_frames
+from datamodules.transforms import cover, crop, fit, resize, take_frames, window_with_most
 from models.geometry import project
 from tests.shard_factory import make_sample
 
@@ -60,6 +62,37 @@ def test_fit_gives_the_size_and_keeps_point_and_pixel_together(sample, size):
     height, width = size
     visible = (centre > 6).all(-1) & (centre < torch.tensor([width - 6.0, height - 6.0])).all(-1)
     torch.testing.assert_close(centre[visible], disc_centres(fitted)[visible], rtol=0, atol=0.7)
+
+
+def test_fit_cuts_to_where_the_people_are(sample):
+    """Both discs in the left half of a picture, then in the right half: none of their pixels are lost."""
+    room = np.zeros_like(sample.masks)
+    wide = replace(
+        sample,
+        video=np.concatenate([sample.video, sample.video], axis=2),
+        background=None,
+        masks=np.concatenate([sample.masks, room], axis=-1),
+    )
+    for side in (wide, replace(wide, masks=np.concatenate([room, sample.masks], axis=-1))):
+        fitted = fit(side, (48, 64))
+        np.testing.assert_array_equal(fitted.masks.sum((-1, -2)), sample.masks.sum((-1, -2)))
+    torch.testing.assert_close(projected(fit(wide, (48, 64))), disc_centres(fit(wide, (48, 64))), rtol=0, atol=0.3)
+
+
+def test_a_window_loses_the_least_of_people_who_count_the_same():
+    def seen(*spans):
+        row = np.zeros((len(spans), 100), int)
+        for person, (start, stop, pixels) in enumerate(spans):
+            row[person, start:stop] = pixels
+        return row
+
+    assert window_with_most(seen((80, 90, 7)), 40) == 60  # as far as the picture goes
+    assert window_with_most(seen((10, 20, 7), (30, 44, 1)), 40) == 7  # the middle of both is its middle
+    assert window_with_most(seen((0, 60, 7)), 40) == 10
+    assert window_with_most(seen((0, 10, 1), (20, 30, 1), (60, 100, 900)), 40) == 0  # two small ones before a big one
+    assert window_with_most(seen((5, 5, 1)), 40) == 30  # hidden in all frames
+    assert window_with_most(np.zeros((0, 100), int), 40) == 30
+    assert window_with_most(seen((3, 4, 1)), 100) == 0
 
 
 def test_cover_keeps_the_aspect_up_to_rounding(sample):

@@ -1,5 +1,6 @@
 """What users name on the command line of ``generate``, right and wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -216,8 +217,20 @@ def test_everyone_in_a_picture_comes_from_left_to_right(real_videos, tmp_path):
     boy, girl = hips[:, 0] / hips[:, 2]
     assert boy < 25
     assert 45 < girl < 70
+    square = scene.read_reference(str(tmp_path / "children.png"), (72, 72), "open", people=2)
+    np.testing.assert_array_equal(square.masks.sum((2, 3)), both.masks.sum((2, 3)))  # nobody is cut
     (girl_alone,) = scene.read_reference(str(tmp_path / "children.png"), (72, 128), "open").masks[:, 0]
     larger = both.masks[:, 0].sum(axis=(1, 2)).argmax()
     assert (girl_alone & both.masks[larger, 0]).sum() > 0.9 * girl_alone.sum()
     with pytest.raises(ValueError, match=r"children\.png: 3 people are asked for, 2 found; give a picture that shows"):
         scene.read_reference(str(tmp_path / "children.png"), (72, 128), "open", people=3)
+
+
+def test_people_who_do_not_fit_are_told_about(capsys):
+    sample = make_sample(3, people=2)
+    scene._framed("wide.png", sample, (48, 64))
+    assert not capsys.readouterr().err
+    masks = np.zeros_like(sample.masks)
+    masks[0, ..., :16], masks[1, ..., 40:] = True, True
+    scene._framed("wide.png", replace(sample, masks=masks), (48, 24))
+    assert capsys.readouterr().err == "wide.png: 0% and 100% of its people fall outside the network's 48×24 pixels\n"
