@@ -28,6 +28,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from pipelines.data_run import log_data
+from preprocessing.annotators.sam2_masks import network_of
 from preprocessing.duplicates import twins
 from preprocessing.executor import Failure, Workers
 from preprocessing.journal import Journal, only_process_in
@@ -63,9 +64,12 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
     of it all.
 
     Raises:
-        ValueError: if the videos cannot be found, ``out`` holds the result of another job, or another process is at it.
+        ValueError: if the videos or weights cannot be found, ``out`` holds the result of another job, or another
+            process is at it.
         OSError: if ``out`` cannot be written to.
     """
+    if config.mask_people.annotator == "sam2":
+        network_of(config.mask_people.sam2)
     sources, unusable = find_sources(videos, config.sources)
     job = job_hash(sources, config)
     with only_process_in(out):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import numpy as np
+
 from models.body import load_body
 from preprocessing.annotators.follow_people import follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
+from preprocessing.annotators.sam2_masks import SAM2Masks
 from preprocessing.executor import Rejected, stage
 from preprocessing.manifest import split_of
 from preprocessing.preview import draw_sheet
@@ -53,6 +56,7 @@ class PrepareClip:
     def __init__(self, config: PrepareConfig) -> None:
         self.config = config
         self.network = MediaPipePose()
+        self.sam2 = SAM2Masks(config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
         self.body = load_body(config.estimate_body.body)
 
     def __call__(self, clip: Clip) -> PreparedClip:
@@ -72,6 +76,12 @@ class PrepareClip:
             stretches = follow_people(frames, self.network)
             people, track_scores = track_people(stretches, len(frames), size, config.track_people)
             scores |= track_scores
+        if self.sam2:
+            with stage("mask_people", scores):
+                for person, likely in zip(
+                    people, self.sam2(frames, np.stack([p.boxes() for p in people])), strict=True
+                ):
+                    person.segmentation = likely
         for person in people:
             person.pixels, person.segmentation = resize.points(person.pixels), resize.maps(person.segmentation)
         with stage("mask_people", scores):
@@ -102,6 +112,7 @@ class PrepareClip:
                     "scores_of_people": fit.scores,
                     "annotators": {
                         "pose": f"mediapipe {version('mediapipe')}",
+                        "masks": self.sam2.name if self.sam2 else f"mediapipe {version('mediapipe')}",
                         "body": f"fit of the {config.estimate_body.body} body",
                         "camera": STILL_CAMERA,
                     },

@@ -13,6 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 
 NUM_LANDMARKS = 33
 
+BOX_MARGIN = 0.15
+"""Of the longer side of the box around somebody's landmarks, beyond which nothing is theirs."""
+
 SHOULDERS, HIPS = [11, 12], [23, 24]
 """The landmarks that move least within a person."""
 
@@ -86,3 +89,20 @@ class PoseLandmarks:
             found=np.isin(np.arange(num_frames), list(poses)),
             segmentation=filled("segmentation", np.zeros(image_size, np.uint8)),
         )
+
+    def boxes(self) -> Float[np.ndarray, "F 4"]:
+        """(x0, y0, x1, y1) around the person in each frame, pixels, within the picture; NaN where not found.
+
+        Around what of the segmentation is near the landmarks: they say whose it is, and know no hair or shoes.
+        """
+        height, width = self.segmentation.shape[1:]
+        boxes = np.full((len(self.found), 4), np.nan, np.float32)
+        for frame in np.flatnonzero(self.found):
+            low, high = self.pixels[frame].min(axis=0), self.pixels[frame].max(axis=0)
+            margin = BOX_MARGIN * (high - low).max()
+            left, top = np.clip(low - margin, 0, (width, height)).astype(int)
+            right, bottom = np.clip(high + margin, 0, (width, height)).astype(int)
+            y, x = np.nonzero(self.segmentation[frame, top:bottom, left:right] > 127)
+            if len(x):
+                boxes[frame] = left + x.min(), top + y.min(), left + x.max() + 1, top + y.max() + 1
+        return boxes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from jaxtyping import Bool
 
 from preprocessing.annotators.pose import PoseLandmarks
+from preprocessing.annotators.sam2_masks import SAM2Config
 from preprocessing.executor import Rejected
+
+ANNOTATORS = ("mediapipe", "sam2")
 
 
 @dataclass
@@ -22,6 +25,13 @@ class MaskConfig:
     """Parts smaller than this share of the largest one are dropped, and holes as small are filled."""
     min_area: float
     """Mean share of the picture that a person must cover, over the frames where they are found."""
+    annotator: str = "mediapipe"
+    """Whose segmentations: the pose network's (``mediapipe``), or those of ``sam2``."""
+    sam2: SAM2Config = field(default_factory=SAM2Config)
+
+    def __post_init__(self) -> None:
+        if self.annotator not in ANNOTATORS:
+            raise ValueError(f"mask_people.annotator is {self.annotator!r}, it must be one of {', '.join(ANNOTATORS)}")
 
 
 def mask_people(

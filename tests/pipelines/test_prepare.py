@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datamodules.shards import Shards
 from pipelines.prepare import main, parse, prepare
 from preprocessing.check_shards import CheckPixels, CheckShard, list_shards
 from preprocessing.manifest import read_manifest, read_rejects
@@ -14,6 +15,7 @@ from preprocessing.sample import Sample, decode
 from preprocessing.scan_video import group_by_file, scan_video
 from preprocessing.sources import SourceConfig, find_sources
 from preprocessing.video import encode_frames, probe, read_frames, write_video
+from tests.sam2_factory import write_sam2
 
 SMALL = ["--split_scenes.num_frames=17", "--split_scenes.min_frames=17", "--max_side=64", "--annotate_side=320"]
 
@@ -179,3 +181,19 @@ def test_fps_of_a_fast_source_is_halved(tmp_path: Path) -> None:
     assert [(window.start, window.stop, window.fps) for _, window in scanned.windows] == [(0, 33, 30.0)]
     assert [(reject.start_frame, reject.end_frame) for reject in scanned.rejects] == [(34, 50)]
     assert probe(tmp_path / "fast.mp4").fps == 60
+
+
+def test_masks_are_those_of_sam2_if_it_is_asked_for(
+    real_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path / "a.mp4", read_frames(real_videos / "cloth_magic.mp4", 0, 17, size=(360, 640)), 24.0)
+    sam2 = ["--mask_people.annotator=sam2", "--mask_people.sam2.image_size=64", "--mask_people.threshold=0"]
+    given = [f"--videos={tmp_path}", *sam2, *SMALL, "--estimate_body.steps=2", "--filter_bodies={}"]
+    with pytest.raises(SystemExit):
+        main([*given, f"--out={tmp_path / 'none'}", "--mask_people.sam2.checkpoint=sam2.1_hiera_small.pt"])
+    assert "no SAM 2 weights at 'sam2.1_hiera_small.pt': download" in capsys.readouterr().err
+    main([*given, f"--out={tmp_path / 'out'}", f"--mask_people.sam2.checkpoint={write_sam2(tmp_path, 64)}"])
+    shards = Shards(tmp_path / "out", read_manifest(tmp_path / "out")[0].split)
+    sample = decode(*shards.read(0))
+    assert sample.masks.all()  # untaught, it says that everything may be the person: more than the threshold
+    assert sample.meta["annotators"]["masks"] == "sam2 1.1.0, sam2.1_hiera_tiny.pt"
