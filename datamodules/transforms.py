@@ -15,19 +15,18 @@ from jaxtyping import Bool, Int, UInt8
 from torch.nn import functional
 
 from models.geometry import crop_intrinsics, scale_intrinsics
-from preprocessing.sample import Cameras, Sample
+from preprocessing.sample import Sample
 
 
 def take_frames(sample: Sample, frames: Int[np.ndarray, " F"]) -> Sample:
     """The given frames of a clip, in the given order. Its frame rate is the caller's to change."""
-    cameras = sample.cameras
     return replace(
         sample,
         video=sample.video[frames],
         background=None if sample.background is None else sample.background[frames],
         masks=sample.masks[:, frames],
         bodies=sample.bodies.take(frames),
-        cameras=Cameras(cameras.intrinsics[frames], cameras.world_to_camera[frames]),
+        cameras=sample.cameras.take(frames),
     )
 
 
@@ -82,7 +81,7 @@ def fit(sample: Sample, size: tuple[int, int]) -> Sample:
     covering = cover(sample, size)
     top = window_with_most(rearrange(covering.masks, "P F H W -> P F W H").sum((1, 2)), size[0])
     left = window_with_most(covering.masks.sum((1, 2)), size[1])
-    return crop(covering, *(np.full(sample.num_frames, start) for start in (top, left)), size)
+    return crop(covering, np.full(sample.num_frames, top), np.full(sample.num_frames, left), size)
 
 
 def window_with_most(seen: Int[np.ndarray, "P N"], length: int) -> int:

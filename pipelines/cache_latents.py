@@ -32,7 +32,7 @@ from pipelines.device import choose_device
 from pipelines.encoder import Encoder, FittedClips, Statistics
 from pipelines.tracking import log_result
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
-from preprocessing.sample import Cameras, Sample
+from preprocessing.sample import Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
 from preprocessing.synthetic.render.bodies import render_maps
 
@@ -84,7 +84,7 @@ class ChangeBodies:
             bodies = disturb(bodies, sample.cameras.world_to_camera, BodyNoise().scaled(self.noise), generator)
         if self.drawn is not None:
             shown, cameras = slice(self.num_frames), sample.cameras
-            cameras = Cameras(cameras.intrinsics[shown], cameras.world_to_camera[shown])
+            cameras = cameras.take(shown)
             maps = render_maps(self.drawn, bodies.take(shown), cameras, self.image_size)
         return replace(sample, bodies=bodies, maps=maps)
 

@@ -31,7 +31,6 @@ from pipelines.panels import contact_sheet
 from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
 from pipelines.shuffle import shuffled_motion
 from pipelines.tracking import log_result
-from preprocessing.sample import Cameras
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
 
@@ -123,7 +122,7 @@ def clip(
     shown: list[np.ndarray] = []
     decoded = _keeping(animator.frames(latents), frames, set(at.tolist()), shown)
     write_video(target, decoded, moves.fps, metadata={"title": target.stem, "comment": said})
-    few = Cameras(cameras.intrinsics[at], cameras.world_to_camera[at])
+    few = cameras.take(at)
     drawn, _ = render_bodies(load_body(body), bodies.take(at), few, size)
     rows = [picture.video.repeat(len(at), axis=0) for picture in references]
     Image.fromarray(contact_sheet([*rows, drawn, np.stack(shown)], len(at))).save(target.with_suffix(".png"))

@@ -155,7 +155,7 @@ class CheckPixels:
         if name not in self._bodies:
             self._bodies[name] = load_body(name)
         some = np.unique(np.linspace(0, sample.num_frames - 1, RENDERED_FRAMES).round().astype(int))
-        cameras = Cameras(sample.cameras.intrinsics[some], sample.cameras.world_to_camera[some])
+        cameras = sample.cameras.take(some)
         height, width = sample.video.shape[1:3]
         _, drawn = render_bodies(self._bodies[name], sample.bodies.take(some), cameras, (height, width))
         true, drawn = sample.masks[:, some].any(axis=0), drawn.any(axis=0)

@@ -24,6 +24,7 @@ from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import track_people
+from preprocessing.stages.verify_clip import verify_clip
 from preprocessing.stages.write_shards import PackedClip, pack_clip
 from preprocessing.video import read_frames
 
@@ -93,10 +94,14 @@ class PrepareClip:
             fit = fit_bodies(people, masks, resize.stored, window.fps, config.estimate_body)
             scores |= fit.worst_scores
             filter_clip(scores, config.filter_bodies)
+        with stage("verify_clip", scores):
+            stored = resize.frames(frames)
+            scores |= verify_clip(self.body, stored, masks, fit.bodies, fit.cameras)
+            filter_clip(scores, config.verify_clip)
         with stage("write_shards", scores):
             sample = Sample(
                 key=make_key(clip.sha256[:16], window.start, window.stop),
-                video=resize.frames(frames),
+                video=stored,
                 masks=masks,
                 bodies=fit.bodies,
                 cameras=fit.cameras,

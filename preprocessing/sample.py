@@ -68,7 +68,7 @@ class Bodies:
         found = np.flatnonzero(self.valid.all(axis=0))
         return found if len(found) else np.arange(self.valid.shape[1])
 
-    def take(self, frames: slice | Int[np.ndarray, " f"]) -> Bodies:
+    def take(self, frames: slice | Int[np.ndarray, " f"] | Bool[np.ndarray, " F"]) -> Bodies:
         """The given frames of everyone."""
         return Bodies(
             betas=self.betas,
@@ -77,6 +77,18 @@ class Bodies:
             confidence=self.confidence[:, frames],
             valid=self.valid[:, frames],
             expression=None if self.expression is None else self.expression[:, frames],
+        )
+
+    def person(self, index: int) -> Bodies:
+        """One of them, alone."""
+        one = slice(index, index + 1)
+        return Bodies(
+            betas=self.betas[one],
+            pose=self.pose[one],
+            translation=self.translation[one],
+            confidence=self.confidence[one],
+            valid=self.valid[one],
+            expression=None if self.expression is None else self.expression[one],
         )
 
 
@@ -97,6 +109,10 @@ class Cameras:
 
     intrinsics: Float[np.ndarray, "F 3 3"]
     world_to_camera: Float[np.ndarray, "F 4 4"]
+
+    def take(self, frames: slice | Int[np.ndarray, " f"] | Bool[np.ndarray, " F"]) -> Cameras:
+        """Those of the given frames."""
+        return Cameras(self.intrinsics[frames], self.world_to_camera[frames])
 
 
 @dataclass
@@ -268,7 +284,7 @@ def decode(key: str, files: dict[str, bytes], start: int = 0, num_frames: int | 
         video=_load_video(key, files, "mp4", start, stop),
         masks=masks[:, window],
         bodies=bodies.take(window),
-        cameras=Cameras(intrinsics=camera["intrinsics"][window], world_to_camera=camera["world_to_camera"][window]),
+        cameras=Cameras(**camera).take(window),
         fps=fps,
         background=_load_video(key, files, "background.mp4", start, stop) if "background.mp4" in files else None,
         meta=meta,

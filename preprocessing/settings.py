@@ -11,6 +11,7 @@ from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, PEOPLE_S
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.track_people import TrackConfig
+from preprocessing.stages.verify_clip import VERIFY_SCORES
 from preprocessing.stages.write_shards import ShardConfig
 
 
@@ -29,6 +30,8 @@ class PrepareConfig:
     estimate_body: BodyFitConfig
     filter_bodies: dict[str, Limit]
     """Limits on the scores of the fitted bodies, of each person."""
+    verify_clip: dict[str, Limit]
+    """Limits on how far the annotated clip agrees with itself."""
     write_shards: ShardConfig
     annotate_side: int
     """Longer side of the frames that annotators see, pixels."""
@@ -45,4 +48,5 @@ class PrepareConfig:
         check_limits(self.filter_clips, CLIP_SCORES)
         check_limits(self.filter_people, PEOPLE_SCORES)
         check_limits(self.filter_bodies, BODY_SCORES)
+        check_limits(self.verify_clip, VERIFY_SCORES)
         split_of("", self.split_shares)

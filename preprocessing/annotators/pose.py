@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from preprocessing.boxes import box_around
+
 NUM_LANDMARKS = 33
 
 BOX_MARGIN = 0.15
@@ -102,7 +104,6 @@ class PoseLandmarks:
             margin = BOX_MARGIN * (high - low).max()
             left, top = np.clip(low - margin, 0, (width, height)).astype(int)
             right, bottom = np.clip(high + margin, 0, (width, height)).astype(int)
-            y, x = np.nonzero(self.segmentation[frame, top:bottom, left:right] > 127)
-            if len(x):
-                boxes[frame] = left + x.min(), top + y.min(), left + x.max() + 1, top + y.max() + 1
+            around = box_around(self.segmentation[frame, top:bottom, left:right] > 127)
+            boxes[frame] = around + np.array([left, top, left, top])
         return boxes

@@ -21,6 +21,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from preprocessing.boxes import area, shared_area
+
 IMAGE_SIZE = 1024
 """Pixels: the side of the square that SAM 2 was trained on."""
 
@@ -28,8 +30,8 @@ PIXELS_PER_TOKEN = 16
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-HIDDEN = 0.3
-"""Intersection over union with another person's box from which a box is no prompt: it may show the other one."""
+HIDDEN = 0.5
+"""Of a box, in another person's, from which it is no prompt: it may show the other one."""
 
 WHERE_TO_GET = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
 
@@ -126,20 +128,12 @@ def choose_prompts(boxes: Float[np.ndarray, "P F 4"], every: int) -> list[list[i
     chosen = []
     for person, frames in enumerate(seen):
         others = np.delete(boxes, person, axis=0)
-        hidden = np.max([_overlap(boxes[person], other) for other in others], axis=0, initial=0.0)
-        hidden = np.where(frames, np.broadcast_to(hidden, frames.shape), np.inf)
+        shared = [shared_area(boxes[person], other) / area(boxes[person]) for other in others]
+        hidden = np.where(frames, np.nan_to_num(shared).max(axis=0, initial=0.0), np.inf)
         starts = range(0, len(frames), every)
         best = [start + int(hidden[start : start + every].argmin()) for start in starts]
         chosen.append([frame for frame in best if hidden[frame] <= HIDDEN] or [int(hidden.argmin())])
     return chosen
-
-
-def _overlap(a: Float[np.ndarray, "F 4"], b: Float[np.ndarray, "F 4"]) -> Float[np.ndarray, " F"]:
-    """Intersection over union of two boxes in each frame; 0 where one is missing."""
-    sides = np.maximum(0, np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]))
-    both = sides.prod(axis=-1)
-    areas = [(box[:, 2:] - box[:, :2]).prod(axis=-1) for box in (a, b)]
-    return np.nan_to_num(both / np.maximum(areas[0] + areas[1] - both, 1e-6))
 
 
 class _ScaledFrames(Sequence[Tensor]):

@@ -44,6 +44,9 @@ SURFACE_LANDMARKS: dict[str, tuple[int, ...]] = {
     "right_toe": (32,),
 }
 
+LIMBS = ((0, 2), (1, 3), (2, 4), (3, 5), (6, 8), (7, 9), (8, 10), (9, 11))
+"""Upper arms, forearms, thighs and shins among them."""
+
 HIPS = [6, 7]
 
 TORSO = [0, 1, *HIPS]

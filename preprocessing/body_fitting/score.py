@@ -14,7 +14,7 @@ from models.body import BodyModel
 from models.geometry import MIN_DEPTH_M
 from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import project_all
-from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, gather_landmarks, joint_indices
+from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, LIMBS, gather_landmarks, joint_indices
 from preprocessing.body_fitting.objective import BodyState
 from preprocessing.body_fitting.silhouette import mask_iou, rasterise
 from preprocessing.sample import NUM_BETAS
@@ -45,6 +45,8 @@ def score_fit(
       somebody was found;
     * ``joint_acceleration``, ``landmark_acceleration``: mean size of the second difference of the same joints
       relative to the middle of the hips, of the body and of the network's metric landmarks at the body's scale;
+    * ``limb_variation``: standard deviation over mean of the length of arms and legs in the network's metric landmarks,
+      of frames where both ends are visible, the mean over them: somebody else's limbs have other lengths;
     * ``found_share``: frames where somebody was found; ``visible_share``: landmarks of those joints that are visible.
 
     A score that nothing was measured for (accelerations without three such frames in a row, say) is left out.
@@ -67,6 +69,7 @@ def score_fit(
         "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)) & ~others, masks)[found],
         "joint_acceleration": _acceleration(common.numpy(), fps, found),
         "landmark_acceleration": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
+        "limb_variation": _limb_variation(world_m, visible),
         "found_share": found,
         "visible_share": visible[found],
     }
@@ -105,6 +108,14 @@ def silhouettes(
             for frame, keep in zip(pixels, in_front, strict=True)
         ]
     )
+
+
+def _limb_variation(joints_m: Float[np.ndarray, "F K 3"], visible: Bool[np.ndarray, "F K"]) -> Float[np.ndarray, " L"]:
+    """Of each limb that is visible in two frames at least."""
+    lengths = [
+        np.linalg.norm(joints_m[:, a] - joints_m[:, b], axis=-1)[visible[:, a] & visible[:, b]] for a, b in LIMBS
+    ]
+    return np.array([length.std() / length.mean() for length in lengths if len(length) > 1])
 
 
 def _acceleration(

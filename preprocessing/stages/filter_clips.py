@@ -32,6 +32,7 @@ BODY_SCORES = (
     "joint_acceleration",
     "landmark_acceleration",
     "visible_share",
+    "limb_variation",
 )
 
 
