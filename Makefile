@@ -10,6 +10,7 @@ READY  := $(VENV)/.ready
 
 OUT      ?= outputs/shards
 WORKERS  ?= $(shell nproc)
+EXECUTOR ?= local
 CONFIG   ?= configs/prepare/default.yaml
 CHECKPOINT ?= outputs/demo/dit/last.ckpt
 VAE      ?= outputs/demo/vae/last.ckpt
@@ -59,7 +60,8 @@ demo-real: $(READY)  ## The same path, continued on real clips: make demo-real V
 
 shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
 	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=folder)
-	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) --workers $(WORKERS)
+	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) \
+	   --executor $(EXECUTOR) --workers $(WORKERS) $(if $(GPUS_PER_WORKER),--gpus_per_worker $(GPUS_PER_WORKER))
 
 check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=folder
 	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS)

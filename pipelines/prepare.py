@@ -1,6 +1,6 @@
 """Turn videos of people into annotated, sharded samples.
 
-    python -m pipelines.prepare --videos FOLDER_OR_LIST --out FOLDER [--workers 2] [--config configs/prepare/tiny.yaml]
+    python -m pipelines.prepare --videos FOLDER_OR_LIST --out FOLDER [--workers 2] [--executor ray] [--config FILE]
 
 ``--videos`` is a folder (searched for video files, with its subfolders), a text file with one path a line, or a table
 (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) with a row for each video or part of one, of which ``--sources.columns``
@@ -30,7 +30,7 @@ from jsonargparse import ArgumentParser
 from pipelines.data_run import log_data
 from preprocessing.annotators.sam2_masks import network_of
 from preprocessing.duplicates import twins
-from preprocessing.executor import Failure, Workers
+from preprocessing.executor import Execution, Failure, Pool
 from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
     ManifestRow,
@@ -59,7 +59,7 @@ UNFINISHED = ".unfinished"
 """Folder of what a run has done so far; gone once it is complete."""
 
 
-def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str:
+def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution) -> str:
     """Do the job, or what is left of it; gives a table of what became of each source, and one line that says what came
     of it all.
 
@@ -84,7 +84,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, workers: int) -> str
         with (
             Journal(state / "videos.jsonl") as scanned,
             Journal(state / "clips.jsonl") as clips,
-            Workers(workers) as pool,
+            execution.pool() as pool,
         ):
             if len(scanned):
                 print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
@@ -126,9 +126,7 @@ def _open_state(out: Path, job: str) -> Path:
     return state
 
 
-def _scan(
-    pool: Workers, videos: list[Video], config: PrepareConfig, journal: Journal
-) -> tuple[list[Clip], list[Reject]]:
+def _scan(pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journal) -> tuple[list[Clip], list[Reject]]:
     """The windows of all videos, without those of copies; and what gave none.
 
     Raises:
@@ -167,7 +165,7 @@ def _scan(
 
 
 def _annotate(
-    pool: Workers, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal
+    pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal
 ) -> tuple[list[ManifestRow], list[Card], list[tuple[str, dict[str, float]]], list[Reject]]:
     """Rows of the clips that went into shards, what to show of them, their sources and scores; and the refused."""
     sheets = out / UNFINISHED / "sheets"
@@ -222,7 +220,7 @@ def _summary(out: Path) -> str:
     return f"{len(rows)} clips in {len({row.shard for row in rows})} shards, {len(rejects)} rejects (see preview.html)"
 
 
-def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig, int]:
+def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig, Execution]:
     """The command line."""
     parser = ArgumentParser(
         prog="python -m pipelines.prepare",
@@ -233,11 +231,16 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     parser.add_argument("--config", action="config", help="a YAML file of settings that go over the default ones")
     parser.add_argument("--videos", type=Path, required=True, help="folder of videos, list of paths, or table")
     parser.add_argument("--out", type=Path, required=True, help="folder for shards, manifest, rejects and preview")
-    parser.add_argument("--workers", type=int, default=1, help="processes, each computing with one thread")
+    parser.add_argument(
+        "--executor", default="local", help="local processes, or ray: actors, of RAY_ADDRESS if it is set"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="of them, each computing with one thread")
+    parser.add_argument("--gpus_per_worker", type=float, default=0.0, help="on ray; 0.25 lets four share a GPU")
     parser.add_class_arguments(PrepareConfig, None)
     given = parser.instantiate(parser.parse_args(arguments))
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
-    return given.videos, given.out, PrepareConfig(**fields), given.workers
+    execution = Execution(given.executor, given.workers, given.gpus_per_worker)
+    return given.videos, given.out, PrepareConfig(**fields), execution
 
 
 def default_settings() -> PrepareConfig:

@@ -4,66 +4,128 @@ The stage under test is Python's ``eval``: items are expressions, so each says w
 """
 
 import time
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
+import ray
 
-from preprocessing.executor import Failure, Rejected, StageFailed, Workers, run, stage
+from preprocessing.executor import Execution, Failure, Rejected, StageFailed, run, stage
+from preprocessing.executor.ray_actors import join_ray
 
 EVAL = partial(partial, eval)
+PROCESS = "__import__('os').getpid()"
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_bad_items_cost_themselves_only(workers: int) -> None:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests: each pool would begin its own."""
+    join_ray(2)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(params=["local", "ray"])
+def executor(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    return request.param
+
+
+@pytest.mark.parametrize(("executor", "workers"), [("local", 1), ("local", 3), ("ray", 2)], indirect=["executor"])
+def test_bad_items_cost_themselves_only(executor: str, workers: int) -> None:
     items = ["1 + 1", "1 / 0", "'a' * 3", "__import__('os')._exit(3)", "2 ** 10", "__import__('os').abort()", "5", "6"]
-    outcomes = list(run(EVAL, items, workers, "evaluate", "item"))
+    with Execution(executor, workers).pool() as pool:
+        outcomes = list(pool.run(EVAL, items, "evaluate", "item"))
     assert [outcome.item for outcome in outcomes] == items
     assert [outcome.result for outcome in outcomes] == [2, None, "aaa", None, 1024, None, 5, 6]
     reasons = [outcome.failure.reason if outcome.failure else None for outcome in outcomes]
     assert reasons[1] is not None
     assert reasons[1].startswith("ZeroDivisionError: division by zero")
-    assert reasons[3] == "the worker process ended with exit code 3"
-    assert reasons[5] == "the worker process was killed by signal 6"
+    if executor == "local":
+        assert reasons[3] == "the worker process ended with exit code 3"
+        assert reasons[5] == "the worker process was killed by signal 6"
+    else:
+        assert reasons[3] == reasons[5] == "the worker process died"
     assert [i for i, reason in enumerate(reasons) if reason] == [1, 3, 5]
 
 
-def test_order_is_that_of_the_items_not_of_the_clock() -> None:
+def test_order_is_that_of_the_items_not_of_the_clock(executor: str) -> None:
     items = ["__import__('time').sleep(0.3) or 'slow'", *[f"{i}" for i in range(40)]]
-    assert [outcome.result for outcome in run(EVAL, items, 2, "evaluate", "item")] == ["slow", *range(40)]
+    with Execution(executor, 2).pool() as pool:
+        assert [outcome.result for outcome in pool.run(EVAL, items, "evaluate", "item")] == ["slow", *range(40)]
 
 
-def test_workers_go_on_to_the_next_stage() -> None:
-    with Workers(2) as pool:
-        first = [outcome.result for outcome in pool.run(EVAL, ["__import__('os').getpid()"] * 6, "evaluate", "item")]
+def test_workers_go_on_to_the_next_stage(executor: str) -> None:
+    with Execution(executor, 2).pool() as pool:
+        first = [outcome.result for outcome in pool.run(EVAL, [PROCESS] * 6, "evaluate", "item")]
         lengths = [outcome.result for outcome in pool.run(partial(partial, len), ["a", "bcd"], "measure", "item")]
-        again = [outcome.result for outcome in pool.run(EVAL, ["__import__('os').getpid()"] * 6, "evaluate", "item")]
+        again = [outcome.result for outcome in pool.run(EVAL, [PROCESS] * 6, "evaluate", "item")]
     assert lengths == [1, 3]
     assert set(again) == set(first)
     assert len(set(first)) <= 2
 
 
 def test_no_items() -> None:
-    assert list(run(EVAL, [], 2, "evaluate", "item")) == []
+    with Execution(workers=2).pool() as pool:
+        assert list(pool.run(EVAL, [], "evaluate", "item")) == []
 
 
 def test_each_worker_computes_with_one_thread() -> None:
-    (outcome,) = run(EVAL, ["__import__('torch').get_num_threads()"], 1, "evaluate", "item")
+    with Execution().pool() as pool:
+        (outcome,) = pool.run(EVAL, ["__import__('torch').get_num_threads()"], "evaluate", "item")
     assert outcome.result == 1
 
 
-def test_a_stage_that_cannot_be_made_is_not_blamed_on_items() -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)could not load its stage.*ZeroDivisionError"):
-        list(run(partial(divmod, 1, 0), ["1"], 1, "evaluate", "item"))  # type: ignore[arg-type]
+def test_a_stage_that_cannot_be_made_is_not_blamed_on_items(executor: str) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)could not load its stage.*ZeroDivisionError"),
+        Execution(executor).pool() as pool,
+    ):
+        list(pool.run(partial(divmod, 1, 0), ["1"], "evaluate", "item"))  # type: ignore[arg-type]
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)could not load its stage: .*(actor died|ended with exit code 4)"),
+        Execution(executor).pool() as pool,
+    ):
+        list(pool.run(partial(eval, "__import__('os')._exit(4)"), ["1"], "evaluate", "item"))
+
+
+def test_leaving_early_ends_the_workers(executor: str) -> None:
+    began = time.monotonic()
+    with Execution(executor, 2).pool() as pool:
+        outcomes = pool.run(EVAL, ["1", "__import__('time').sleep(60)"], "evaluate", "item")
+        assert next(outcomes).result == 1
+    assert time.monotonic() - began < 30
+
+
+def test_a_pool_begins_and_ends_a_ray_of_its_own() -> None:
+    if ray.is_initialized():
+        ray.shutdown()
+    with Execution("ray", 2).pool() as pool:
+        (outcome,) = pool.run(EVAL, ["__import__('torch').get_num_threads()"], "evaluate", "item")
+        assert outcome.result == 1
+        assert ray.cluster_resources()["CPU"] == 2
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"executor": "spark"}, "executor is 'spark', it must be one of local, ray"),
+        ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"gpus_per_worker": 0.5}, "gpus_per_worker 0.5 is for executor ray"),
+        ({"executor": "ray", "gpus_per_worker": -1.0}, "at least 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Execution(**settings)  # type: ignore[arg-type]
+
+
+def test_a_single_stage_has_processes_of_its_own() -> None:
+    assert [outcome.result for outcome in run(EVAL, ["1 + 1"], 2, "evaluate", "item")] == [2]
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         list(run(EVAL, ["1"], 0, "evaluate", "item"))
-
-
-def test_leaving_early_ends_the_workers() -> None:
-    began = time.monotonic()
-    outcomes = run(EVAL, ["1", "__import__('time').sleep(60)"], 2, "evaluate", "item")
-    assert next(outcomes).result == 1
-    outcomes.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - began < 30
 
 
 def test_stages_carry_their_name_and_all_scores() -> None:

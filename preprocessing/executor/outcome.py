@@ -1,0 +1,78 @@
+"""What comes of an item: a result, or the stage that refused it or broke on it, and why."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Rejected(Exception):
+    """A stage's verdict that an item is no good: ``reason`` for people, ``scores`` it was judged by."""
+
+    def __init__(self, reason: str, scores: dict[str, float] | None = None) -> None:
+        super().__init__(reason, scores)
+        self.reason = reason
+        self.scores = scores or {}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an item has no result."""
+
+    stage: str
+    reason: str
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class StageFailed(Exception):
+    """Carries a ``Failure`` out of the stage it happened in."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass
+class Outcome(Generic[Item, Result]):
+    """An item with its result or, if ``failure`` is set, without."""
+
+    item: Item
+    result: Result | None
+    failure: Failure | None
+
+
+@contextmanager
+def stage(name: str, scores: MutableMapping[str, float] | None = None) -> Iterator[None]:
+    """Name the stage that is to blame for whatever the block raises; ``scores`` of earlier stages go along."""
+    scores = {} if scores is None else scores
+    try:
+        yield
+    except Rejected as error:
+        raise StageFailed(Failure(name, error.reason, {**scores, **error.scores})) from error
+    except Exception as error:
+        raise StageFailed(Failure(name, describe(error), dict(scores))) from error
+
+
+def attempt(function: Callable[[Any], Any], item: Any) -> tuple[Any, Failure | None]:
+    """The result of a stage on one item, or why there is none."""
+    try:
+        return function(item), None
+    except StageFailed as error:
+        return None, error.failure
+    except Exception as error:
+        return None, Failure("worker", describe(error))
+
+
+def describe(error: Exception) -> str:
+    """What happened; for faults we did not foresee (all but ``ValueError``) also the kind of error and the line."""
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

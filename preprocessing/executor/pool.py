@@ -1,0 +1,101 @@
+"""Many workers, each with one item at a time; what they make comes out in the order of the items."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from preprocessing.executor.outcome import Failure, Item, Outcome, Result
+
+LOOKAHEAD = 8
+"""Items a worker may be ahead of the oldest unfinished one: bounds what waits in memory to be yielded in order."""
+
+
+class Worker(ABC):
+    """Somewhere to run a stage, replaced when it dies."""
+
+    index: int | None = None
+    """Of the item it is at."""
+
+    @abstractmethod
+    def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
+        """Make a stage there."""
+
+    @abstractmethod
+    def start(self, index: int, item: Any) -> None:
+        """Raises ``RuntimeError`` if the stage cannot be made."""
+
+    @abstractmethod
+    def collect(self) -> tuple[int, Any, Failure | None]:
+        """Index, result and failure of the item that it was at."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Give back all that it holds, at once."""
+
+
+class Pool(ABC):
+    """Workers that run one stage after another; a context manager, so that they end with the job.
+
+    Args:
+        count: of workers, at least 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._workers: list[Any] = []
+
+    @abstractmethod
+    def new_worker(self) -> Worker:
+        """One more."""
+
+    @abstractmethod
+    def ready(self, busy: list[Any]) -> list[Any]:
+        """Waits until some of the busy workers have finished, and says which."""
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def run(
+        self,
+        make_stage: Callable[[], Callable[[Item], Result]],
+        items: Sequence[Item],
+        description: str,
+        unit: str,
+        done: int = 0,
+    ) -> Iterator[Outcome[Item, Result]]:
+        """Outcomes of all items, in the order of the items whatever the number of workers, with a progress bar, which
+        begins at ``done`` items that need not be done again.
+
+        ``make_stage`` is picklable: a module's class or a ``functools.partial``. Take all outcomes before the next run.
+
+        Raises:
+            RuntimeError: if the stage cannot be made in a worker.
+        """
+        self._workers += [self.new_worker() for _ in range(min(self.count, len(items)) - len(self._workers))]
+        for worker in self._workers:
+            worker.load(make_stage)
+        finished: dict[int, Outcome[Item, Result]] = {}
+        next_item = next_yield = rejects = 0
+        with tqdm(total=done + len(items), initial=done, desc=description, unit=unit) as bar:
+            while next_yield < len(items):
+                for worker in self._workers:
+                    if worker.index is None and next_item < min(len(items), next_yield + LOOKAHEAD * self.count):
+                        worker.start(next_item, items[next_item])
+                        next_item += 1
+                for worker in self.ready([worker for worker in self._workers if worker.index is not None]):
+                    index, result, failure = worker.collect()
+                    finished[index] = Outcome(items[index], result, failure)
+                    rejects += failure is not None
+                    bar.set_postfix(rejected=rejects, refresh=False)
+                    bar.update()
+                while next_yield in finished:
+                    yield finished.pop(next_yield)
+                    next_yield += 1

@@ -1,0 +1,123 @@
+"""Workers that are processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from preprocessing.executor.outcome import Failure, attempt
+from preprocessing.executor.pool import Pool, Worker
+
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+"""One thread a worker, so that results do not depend on how many share the machine; one progress bar, which is ours."""
+
+STOP_TIMEOUT_S = 10.0
+
+
+class Processes(Pool):
+    """One worker is a process too: a crash must not take the program with it."""
+
+    def new_worker(self) -> Worker:
+        """A process, begun."""
+        return _Process()
+
+    def ready(self, busy: list[Any]) -> list[Any]:
+        """Those whose pipe has something to say, be it its end."""
+        of = {worker.connection: worker for worker in busy}
+        return [of[connection] for connection in wait(list(of))]  # type: ignore[index]
+
+
+class _Process(Worker):
+    def __init__(self) -> None:
+        self._spawn()
+
+    def _spawn(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        before = dict(os.environ)
+        os.environ.update(WORKER_ENVIRONMENT)  # read when the child imports its libraries
+        try:
+            self.process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        theirs.close()  # so that a dead worker reads as the end of the pipe
+
+    def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
+        self.make_stage = make_stage
+        self.loading = True
+        self.connection.send(make_stage)
+
+    def _await_stage(self) -> None:
+        try:
+            problem = self.connection.recv()
+        except EOFError:
+            self.process.join()
+            problem = _cause_of_death(self.process.exitcode)
+        if problem is not None:
+            raise RuntimeError(f"a worker could not load its stage: {problem}")
+        self.loading = False
+
+    def start(self, index: int, item: Any) -> None:
+        if self.loading:
+            self._await_stage()
+        self.index = index
+        self.connection.send(_Task(item))
+
+    def collect(self) -> tuple[int, Any, Failure | None]:
+        assert self.index is not None
+        index, self.index = self.index, None
+        try:
+            result, failure = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            result, failure = None, Failure("worker", _cause_of_death(self.process.exitcode))
+            self._spawn()
+            self.load(self.make_stage)
+        return index, result, failure
+
+    def stop(self) -> None:
+        self.connection.close()
+        if self.index is not None:
+            self.process.terminate()
+        self.process.join(timeout=STOP_TIMEOUT_S)  # an idle one sees the pipe end and leaves tidily
+        self.process.kill()
+        self.process.join()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Marks what is sent to a worker as an item; anything else is the next stage to load."""
+
+    item: Any
+
+
+def _serve(connection: Connection) -> None:
+    function: Callable[[Any], Any] | None = None
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if isinstance(message, _Task):
+            assert function is not None, "an item came before its stage"
+            connection.send(attempt(function, message.item))
+            continue
+        try:
+            function = message()
+            connection.send(None)
+        except Exception:
+            connection.send(traceback.format_exc())
+
+
+def _cause_of_death(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        hint = " (often: out of memory)" if exit_code == -9 else ""
+        return f"the worker process was killed by signal {-exit_code}{hint}"
+    return f"the worker process ended with exit code {exit_code}"
