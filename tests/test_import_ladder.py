@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "preprocessing", "datamodules", "pipelines")
-SHARED_MODELS = ("models.geometry", "models.timeline", "models.body")
+SHARED_MODELS = ("models.geometry", "models.timeline", "models.body", "models.array_pickle")
 ALLOWED = {
     "models": ("models",),
     "preprocessing": ("preprocessing", *SHARED_MODELS),

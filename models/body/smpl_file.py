@@ -1,14 +1,13 @@
 """Read SMPL and FLAME files of users: arrays only, whatever the file asks to run.
 
 The published files are Python 2 pickles of numpy arrays, scipy matrices and chumpy expressions. A pickle can name any
-function to be called while it loads. This reader resolves numpy's own array constructors and nothing else: scipy and
+function to be called while it loads. This reader takes arrays (``models/array_pickle.py``) and nothing else: scipy and
 chumpy objects become plain records of what they hold, from which the arrays are taken, so neither chumpy nor scipy code
 runs.
 """
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from models.array_pickle import ArrayUnpickler, RefusedPickle
 from models.body.skeleton import HEAD_PARENTS, PARENTS
 from models.body.smplx_fold import fold_smplx, is_smplx
 
@@ -108,13 +108,8 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = _ArrayUnpickler(file, encoding="latin1").load()  # as Python 2 wrote bytes
-    except ValueError:
-        raise
-    except Exception as error:  # a malformed pickle raises nearly anything
-        raise ValueError(f"{path} is not an SMPL or FLAME pickle ({error!r}). {_WHERE_TO_GET}") from error
+    holds = f"SMPL and FLAME files hold arrays only. {_WHERE_TO_GET}"
+    content = _BodyUnpickler(path.read_bytes(), path, holds, encoding="latin1").load()  # as Python 2 wrote bytes
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of arrays. {_WHERE_TO_GET}")
     return content
@@ -127,41 +122,34 @@ _READERS = {".npz": _read_npz, ".pkl": _read_pickle}
 class _Record:
     """Stands for a scipy or chumpy object: keeps its attributes and runs nothing."""
 
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, dict):
-            self.__dict__.update(state)
-
 
 def _reconstruct_record(kind: type, base: type, state: Any) -> _Record:
     """Python 2's ``copy_reg._reconstructor``, for records only."""
     if not (isinstance(kind, type) and issubclass(kind, _Record)):
-        raise ValueError(f"refused to unpickle a {kind!r}: SMPL and FLAME files hold arrays only")
+        raise RefusedPickle(f"a {kind!r}")
     return kind()
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Resolves the constructors of numpy arrays; scipy and chumpy classes become records; refuses all else."""
+class _BodyUnpickler(ArrayUnpickler):
+    """Scipy and chumpy classes become records."""
 
-    _NUMPY = frozenset({"_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"})
-    _NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy.core.numeric")
+    object_arrays = True  # SMPL-X has some, which nothing here reads
 
-    def find_class(self, module: str, name: str) -> Any:
-        numpy_module = module.replace("numpy._core", "numpy.core")  # numpy 2 renamed it
-        if numpy_module in self._NUMPY_MODULES and name in self._NUMPY:
-            return super().find_class(numpy_module, name)
+    def find_other(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "chumpy" or module.startswith("scipy.sparse"):
             return type(name, (_Record,), {})
         if (module, name) in {("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")}:
             return _reconstruct_record
         if (module, name) in {("__builtin__", "object"), ("builtins", "object")}:
             return object
-        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for Python 2
-            return _encode_latin1
-        raise ValueError(f"refused to unpickle {module}.{name}: SMPL and FLAME files hold arrays only. {_WHERE_TO_GET}")
+        return super().find_other(module, name)
 
-
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    return text.encode("latin1")
+    def build(self, made: Any, state: Any) -> Any:
+        if not isinstance(made, _Record):
+            return super().build(made, state)
+        if isinstance(state, dict):
+            made.__dict__.update(state)
+        return made
 
 
 def _dense(path: Path, name: str, value: Any) -> np.ndarray:

@@ -134,6 +134,17 @@ def test_other_callables_are_refused(tmp_path, payload) -> None:
         read_smpl_file(path)
 
 
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_arrays_of_objects_are_left_out(tmp_path, arrays, protocol) -> None:
+    """SMPL-X has some that nobody needs."""
+    path, objects = tmp_path / "SMPL_NEUTRAL.pkl", np.array([{"Pelvis": 0}], dtype=object)
+    path.write_bytes(pickle.dumps({**arrays, "joint2num": objects}, protocol=protocol))
+    np.testing.assert_array_equal(read_smpl_file(path)["f"], arrays["f"])
+    path.write_bytes(pickle.dumps({**arrays, "v_template": objects}, protocol=protocol))
+    with pytest.raises(ValueError, match="v_template has type object, not numbers"):
+        read_smpl_file(path)
+
+
 def test_npz_with_pickled_objects_is_refused(tmp_path, arrays) -> None:
     path = tmp_path / "body.npz"
     np.savez(path, **{**arrays, "J_regressor": np.array([_Hostile("true")], dtype=object)})
