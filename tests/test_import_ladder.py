@@ -25,7 +25,7 @@ ALLOWED = {
 ONLY_IN = {
     "decord": ("preprocessing/video.py",),
     "av": ("preprocessing/video.py",),
-    "ray": ("preprocessing/executor.py",),
+    "ray": ("preprocessing/executor/ray_actors.py",),
     "sam2": ("preprocessing/annotators/sam2_masks.py",),
     "mediapipe": ("preprocessing/annotators/mediapipe_pose.py",),
     "smplx": ("models/body/",),

@@ -29,7 +29,7 @@ class Processes(Pool):
     def ready(self, busy: list[Any]) -> list[Any]:
         """Those whose pipe has something to say, be it its end."""
         of = {worker.connection: worker for worker in busy}
-        return [of[connection] for connection in wait(list(of))]  # type: ignore[index]
+        return [of[connection] for connection in wait(list(of))]
 
 
 class _Process(Worker):

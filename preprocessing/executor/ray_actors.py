@@ -77,7 +77,7 @@ class _Actor(Worker):
         self._begin()
 
     def _begin(self) -> None:
-        self.actor = ray.remote(_Stage).options(**self.options).remote()
+        self.actor: Any = ray.remote(_Stage).options(**self.options).remote()
 
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
         self.make_stage = make_stage
