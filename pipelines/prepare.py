@@ -27,6 +27,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from models.body import load_body
 from pipelines.data_run import log_data
 from preprocessing.annotators.sam2_masks import network_of
 from preprocessing.duplicates import twins
@@ -68,8 +69,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
             process is at it.
         OSError: if ``out`` cannot be written to.
     """
-    if config.mask_people.annotator == "sam2":
-        network_of(config.mask_people.sam2)
+    check_files(config)
     sources, unusable = find_sources(videos, config.sources)
     job = job_hash(sources, config)
     with only_process_in(out):
@@ -104,6 +104,18 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
             print(f"{out} is complete, but could not be logged to MLflow: {error}", file=sys.stderr)
         shutil.rmtree(state)
     return f"{summarise(scores, rejects)}\n{out}: {_summary(out)}"
+
+
+def check_files(config: PrepareConfig) -> None:
+    """Raises ``ValueError`` if a file is missing that every worker would miss."""
+    load_body(config.estimate_body.body)
+    if config.mask_people.annotator == "sam2":
+        network_of(config.mask_people.sam2)
+    if config.track_people.annotator == "phalp" and not Path(config.track_people.phalp.results).is_dir():
+        raise ValueError(
+            f"track_people.phalp.results is {config.track_people.phalp.results!r}, which is no folder: give the "
+            "results folder of 4D-Humans"
+        )
 
 
 def _open_state(out: Path, job: str) -> Path:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
-
-import numpy as np
 
 from models.body import load_body
-from preprocessing.annotators.follow_people import follow_people
-from preprocessing.annotators.mediapipe_pose import MediaPipePose
-from preprocessing.annotators.sam2_masks import SAM2Masks
+from preprocessing.annotate import ClipFrames, MediaPipePeople, PhalpPeople
 from preprocessing.executor import Rejected, stage
 from preprocessing.manifest import split_of
 from preprocessing.preview import draw_sheet
-from preprocessing.sample import STILL_CAMERA, Sample, make_key
+from preprocessing.sample import Sample, make_key
 from preprocessing.scan_video import file_version
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import Source
-from preprocessing.stages.estimate_body import fit_bodies
 from preprocessing.stages.filter_clips import filter_clip, measure_clip
-from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import Window
-from preprocessing.stages.track_people import track_people
 from preprocessing.stages.verify_clip import verify_clip
 from preprocessing.stages.write_shards import PackedClip, pack_clip
 from preprocessing.video import read_frames
@@ -52,13 +44,13 @@ class PreparedClip:
 
 
 class PrepareClip:
-    """Read, judge, annotate and encode one clip."""
+    """Read, judge, annotate, verify and encode one clip."""
 
     def __init__(self, config: PrepareConfig) -> None:
         self.config = config
-        self.network = MediaPipePose()
-        self.sam2 = SAM2Masks(config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
         self.body = load_body(config.estimate_body.body)
+        way = PhalpPeople if config.track_people.annotator == "phalp" else MediaPipePeople
+        self.annotate = way(config, self.body)
 
     def __call__(self, clip: Clip) -> PreparedClip:
         """Raises ``StageFailed`` naming the stage that refused the clip or broke on it, with the scores so far."""
@@ -73,38 +65,18 @@ class PrepareClip:
             scores |= measure_clip(frames, clip.size)
             filter_clip(scores, config.filter_clips)
             resize = Resize.within(size, config.max_side)
-        with stage("track_people", scores):
-            stretches = follow_people(frames, self.network)
-            people, track_scores = track_people(stretches, len(frames), size, config.track_people)
-            scores |= track_scores
-        if self.sam2:
-            with stage("mask_people", scores):
-                for person, likely in zip(
-                    people, self.sam2(frames, np.stack([p.boxes() for p in people])), strict=True
-                ):
-                    person.segmentation = likely
-        for person in people:
-            person.pixels, person.segmentation = resize.points(person.pixels), resize.maps(person.segmentation)
-        with stage("mask_people", scores):
-            people, masks, mask_scores = mask_people(people, config.mask_people)
-            scores |= mask_scores
-        with stage("filter_people", scores):
-            filter_clip(scores, config.filter_people)
-        with stage("estimate_body", scores):
-            fit = fit_bodies(people, masks, resize.stored, window.fps, config.estimate_body)
-            scores |= fit.worst_scores
-            filter_clip(scores, config.filter_bodies)
+        made = self.annotate(ClipFrames(source.name, clip.size, window, frames, resize), scores)
         with stage("verify_clip", scores):
             stored = resize.frames(frames)
-            scores |= verify_clip(self.body, stored, masks, fit.bodies, fit.cameras)
+            scores |= verify_clip(self.body, stored, made.masks, made.bodies, made.cameras)
             filter_clip(scores, config.verify_clip)
         with stage("write_shards", scores):
             sample = Sample(
                 key=make_key(clip.sha256[:16], window.start, window.stop),
                 video=stored,
-                masks=masks,
-                bodies=fit.bodies,
-                cameras=fit.cameras,
+                masks=made.masks,
+                bodies=made.bodies,
+                cameras=made.cameras,
                 fps=window.fps,
                 meta={
                     "source": source.name,
@@ -114,13 +86,8 @@ class PrepareClip:
                     "origin": source.origin,
                     "caption": source.caption,
                     "scores": scores,
-                    "scores_of_people": fit.scores,
-                    "annotators": {
-                        "pose": f"mediapipe {version('mediapipe')}",
-                        "masks": self.sam2.name if self.sam2 else f"mediapipe {version('mediapipe')}",
-                        "body": f"fit of the {config.estimate_body.body} body",
-                        "camera": STILL_CAMERA,
-                    },
+                    "scores_of_people": made.scores_of_people,
+                    "annotators": made.annotators,
                 },
             )
             packed = pack_clip(sample, source.name, window.start, split_of(clip.sha256, config.split_shares))

@@ -79,16 +79,15 @@ class Bodies:
             expression=None if self.expression is None else self.expression[:, frames],
         )
 
-    def person(self, index: int) -> Bodies:
-        """One of them, alone."""
-        one = slice(index, index + 1)
+    def people(self, which: list[int]) -> Bodies:
+        """Some of them, in this order."""
         return Bodies(
-            betas=self.betas[one],
-            pose=self.pose[one],
-            translation=self.translation[one],
-            confidence=self.confidence[one],
-            valid=self.valid[one],
-            expression=None if self.expression is None else self.expression[one],
+            betas=self.betas[which],
+            pose=self.pose[which],
+            translation=self.translation[which],
+            confidence=self.confidence[which],
+            valid=self.valid[which],
+            expression=None if self.expression is None else self.expression[which],
         )
 
 

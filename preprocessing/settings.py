@@ -50,3 +50,8 @@ class PrepareConfig:
         check_limits(self.filter_bodies, BODY_SCORES)
         check_limits(self.verify_clip, VERIFY_SCORES)
         split_of("", self.split_shares)
+        if self.track_people.annotator == "phalp" and self.estimate_body.body == "open":
+            raise ValueError(
+                "4D-Humans estimates SMPL bodies: give estimate_body.body, the path of SMPL_NEUTRAL.pkl from "
+                "https://smpl.is.tue.mpg.de"
+            )

@@ -55,13 +55,10 @@ class TrackedClip:
         """Whether each person was seen in each frame."""
         return self.bodies.valid
 
-    def masks(self) -> Bool[np.ndarray, "P F H W"]:
-        """Where each person was seen, decoded anew at each call; nowhere in frames in which they were not found."""
-        masks = np.zeros((len(self.tracks), len(self.frames), *self.image_size), bool)
-        for person, track in enumerate(self.tracks):
-            for index in np.flatnonzero(self.found[person]):
-                masks[person, index] = track.masks[int(np.searchsorted(track.frames, self.frames[index]))].decode()
-        return masks
+    def mask(self, person: int, frame: int) -> Bool[np.ndarray, "H W"]:
+        """Where a person was seen in the so-manieth frame, in which they were found; decoded anew at each call."""
+        track = self.tracks[person]
+        return track.masks[int(np.searchsorted(track.frames, self.frames[frame]))].decode()
 
 
 @dataclass(frozen=True)

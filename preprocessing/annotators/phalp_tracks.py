@@ -25,7 +25,18 @@ from preprocessing.annotators.body_tracks import BodyTrack, PhalpTracks
 from preprocessing.annotators.coco_mask import CocoMask
 from preprocessing.annotators.joblib_file import MAX_BYTES, read_joblib
 
-__all__ = ["BodyTrack", "PhalpTracks", "intrinsics_of", "read_phalp"]
+__all__ = ["BodyTrack", "PhalpConfig", "PhalpTracks", "intrinsics_of", "read_phalp"]
+
+
+@dataclass
+class PhalpConfig:
+    """Where its results are."""
+
+    results: str = ""
+    """Folder of its ``demo_<name of the video>.pkl``."""
+    first_frame: int = 0
+    """Of the video, that PHALP was shown first (its ``video.start_frame``)."""
+
 
 FOCAL = 5000 / 256
 """Of the longer side of the picture: HMR 2.0's, whose pictures have 256 pixels."""

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from models.body import BodyModel
+from models.body import BodyModel, BodyOutput
 from models.geometry import MIN_DEPTH_M
 from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import project_all
 from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, LIMBS, gather_landmarks, joint_indices
 from preprocessing.body_fitting.objective import BodyState
 from preprocessing.body_fitting.silhouette import mask_iou, rasterise
-from preprocessing.sample import NUM_BETAS
+from preprocessing.sample import NUM_BETAS, Bodies
 
 SEEN = 0.5
 """Visibility from which a landmark is evidence and no guess."""
@@ -26,6 +26,70 @@ LESS_IS_WORSE = ("mask_iou", "found_share", "visible_share")
 
 TRUSTED_ERROR = 0.02
 """Mean reprojection error of a frame, as a share of the person's height, at which confidence halves."""
+
+
+def score_body(
+    body: BodyModel,
+    output: BodyOutput,
+    found: Bool[np.ndarray, " F"],
+    masks: Bool[np.ndarray, "F H W"],
+    others: Bool[np.ndarray, "F H W"],
+    intrinsics: Float[Tensor, "3 3"],
+    fps: float,
+) -> dict[str, float]:
+    """Scores of a posed body alone, in the axes of the camera, whoever posed it.
+
+    * ``mask_iou``: mean overlap of the body's exact silhouette, where nobody else is, with the mask, of frames where
+      somebody was found;
+    * ``joint_acceleration``: mean size of the second difference of shoulders, elbows, wrists, hips, knees and ankles
+      relative to the middle of the hips, m/s²;
+    * ``found_share``: frames where somebody was found.
+
+    A score that nothing was measured for (accelerations without three such frames in a row, say) is left out.
+    """
+    height, width = masks.shape[1:]
+    drawn = silhouettes(body, output.vertices, intrinsics, (height, width)) & ~others
+    joints = output.joints[:, joint_indices(body)[:COMMON_JOINTS]].numpy()
+    return _means(
+        {
+            "mask_iou": mask_iou(drawn, masks)[found],
+            "joint_acceleration": _acceleration(joints, fps, found),
+            "found_share": found,
+        }
+    )
+
+
+def score_bodies(
+    body: BodyModel,
+    bodies: Bodies,
+    masks: Bool[np.ndarray, "P F H W"],
+    intrinsics: Float[Tensor, "3 3"],
+    fps: float,
+) -> list[dict[str, float]]:
+    """``score_body`` of each person, whom the others may hide. The world is in the axes of the camera."""
+    scores = []
+    for person, found in enumerate(bodies.valid):
+        others = np.delete(masks, person, axis=0).any(axis=0)
+        scores.append(score_body(body, _posed(body, bodies, person), found, masks[person], others, intrinsics, fps))
+    return scores
+
+
+def outside_share(
+    body: BodyModel, bodies: Bodies, intrinsics: Float[Tensor, "3 3"], image_size: tuple[int, int]
+) -> float:
+    """Of shoulders, elbows, wrists, hips, knees and ankles, those outside a picture of (H, W), of whoever has most."""
+    shares = []
+    for person, found in enumerate(bodies.valid):
+        joints = _posed(body, bodies, person).joints[:, joint_indices(body)[:COMMON_JOINTS]]
+        pixels, _ = project_all(joints, intrinsics)
+        outside = (pixels < 0) | (pixels > torch.tensor(image_size[::-1]))
+        shares.append(float(outside.any(dim=-1)[torch.from_numpy(found)].float().mean()))
+    return max(shares)
+
+
+def _posed(body: BodyModel, bodies: Bodies, person: int) -> BodyOutput:
+    betas = torch.from_numpy(bodies.betas[person]).expand(bodies.pose.shape[1], -1)
+    return body(betas, torch.from_numpy(bodies.pose[person]), torch.from_numpy(bodies.translation[person]))
 
 
 def score_fit(
@@ -39,19 +103,16 @@ def score_fit(
 ) -> tuple[dict[str, float], Float[np.ndarray, " F"]]:
     """Scores of a clip, and the confidence of each frame (0 where nobody was found).
 
-    * ``reprojection_error``: mean distance in the image between shoulders, elbows, wrists, hips, knees and ankles of
-      the body and the visible landmarks of the same name, as a share of the height that the person has when standing;
-    * ``mask_iou``: mean overlap of the body's exact silhouette, where nobody else is, with the mask, of frames where
-      somebody was found;
-    * ``joint_acceleration``, ``landmark_acceleration``: mean size of the second difference of the same joints
-      relative to the middle of the hips, of the body and of the network's metric landmarks at the body's scale;
+    Those of ``score_body``, and, of the same joints:
+
+    * ``reprojection_error``: mean distance in the image between them and the visible landmarks of the same name, as a
+      share of the height that the person has when standing;
+    * ``landmark_acceleration``: like ``joint_acceleration``, of the network's metric landmarks at the body's scale;
     * ``limb_variation``: standard deviation over mean of the length of arms and legs in the network's metric landmarks,
       of frames where both ends are visible, the mean over them: somebody else's limbs have other lengths;
-    * ``found_share``: frames where somebody was found; ``visible_share``: landmarks of those joints that are visible.
-
-    A score that nothing was measured for (accelerations without three such frames in a row, say) is left out.
+    * ``visible_share``: landmarks that are visible, of frames where somebody was found.
     """
-    found, (height, width) = landmarks.found, masks.shape[1:]
+    found = landmarks.found
     output = body(state.betas.expand(len(state.pose), NUM_BETAS), state.pose, state.translation)
     common = output.joints[:, joint_indices(body)[:COMMON_JOINTS]]
     pixels, _ = project_all(common, intrinsics)
@@ -64,19 +125,21 @@ def score_fit(
     )
     visible = np.nan_to_num(visibility) >= SEEN
     error = np.linalg.norm(pixels.numpy() - seen_px, axis=-1) / height_px[:, None]
-    scores = {
-        "reprojection_error": error[visible],
-        "mask_iou": mask_iou(silhouettes(body, output.vertices, intrinsics, (height, width)) & ~others, masks)[found],
-        "joint_acceleration": _acceleration(common.numpy(), fps, found),
-        "landmark_acceleration": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
-        "limb_variation": _limb_variation(world_m, visible),
-        "found_share": found,
-        "visible_share": visible[found],
-    }
-    measured = {name: float(values.mean()) for name, values in scores.items() if values.size}
+    scores = score_body(body, output, found, masks, others, intrinsics, fps) | _means(
+        {
+            "reprojection_error": error[visible],
+            "landmark_acceleration": _acceleration(float(state.log_scale.exp()) * world_m, fps, found),
+            "limb_variation": _limb_variation(world_m, visible),
+            "visible_share": visible[found],
+        }
+    )
     frame_error = np.nan_to_num(error * visible).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
     confidence = visible.mean(axis=1) / (1 + (frame_error / TRUSTED_ERROR) ** 2)  # 0 where nobody was found
-    return measured, confidence.astype(np.float32)
+    return scores, confidence.astype(np.float32)
+
+
+def _means(values: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(of.mean()) for name, of in values.items() if of.size}
 
 
 def worst(scores: list[dict[str, float]]) -> dict[str, float]:

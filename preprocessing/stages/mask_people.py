@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
-from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.annotators.sam2_masks import SAM2Config
 from preprocessing.executor import Rejected
 
-ANNOTATORS = ("mediapipe", "sam2")
+ANNOTATORS = ("tracker", "sam2")
+
+Followed = TypeVar("Followed", bound="Segmented")
+
+
+@runtime_checkable
+class Segmented(Protocol):
+    """Somebody who was followed through a clip."""
+
+    found: Bool[np.ndarray, " F"]
+    segmentation: UInt8[np.ndarray, "F H W"]
+    """How likely each pixel shows them: 255 is certain."""
 
 
 @dataclass
@@ -25,8 +36,8 @@ class MaskConfig:
     """Parts smaller than this share of the largest one are dropped, and holes as small are filled."""
     min_area: float
     """Mean share of the picture that a person must cover, over the frames where they are found."""
-    annotator: str = "mediapipe"
-    """Whose segmentations: the pose network's (``mediapipe``), or those of ``sam2``."""
+    annotator: str = "tracker"
+    """Whose segmentations: those of whatever follows people (``tracker``), or of ``sam2``."""
     sam2: SAM2Config = field(default_factory=SAM2Config)
 
     def __post_init__(self) -> None:
@@ -35,8 +46,8 @@ class MaskConfig:
 
 
 def mask_people(
-    people: list[PoseLandmarks], config: MaskConfig
-) -> tuple[list[PoseLandmarks], Bool[np.ndarray, "P F H W"], dict[str, float]]:
+    people: list[Followed], config: MaskConfig
+) -> tuple[list[Followed], Bool[np.ndarray, "P F H W"], dict[str, float]]:
     """Those who are large enough, their masks, and scores. A pixel is of whoever is likeliest there (of
     equals, the leftmost), and of nobody else; where somebody is not found, their mask is empty.
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
+from models.geometry import crop_intrinsics, scale_intrinsics
 from models.timeline import SPATIAL_FACTOR
 
 
@@ -55,6 +57,11 @@ class Resize:
         """Pixel coordinates (x, y)."""
         scale = np.array([self.scaled[1] / self.original[1], self.scaled[0] / self.original[0]])
         return (points * scale - np.array(self.offset[::-1])).astype(points.dtype)
+
+    def intrinsics(self, intrinsics: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+        """Of a camera, in pixels."""
+        scaled = scale_intrinsics(intrinsics, self.scaled[1] / self.original[1], self.scaled[0] / self.original[0])
+        return crop_intrinsics(scaled, *self.offset[::-1])
 
     def _picture(self, picture: np.ndarray) -> np.ndarray:
         top, left = self.offset

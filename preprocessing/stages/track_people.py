@@ -6,15 +6,22 @@ any. People come from left to right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from itertools import permutations
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from preprocessing.annotators.follow_people import DETECT_EVERY, SPEED_FRAMES, Stretch
+from preprocessing.annotators.phalp_tracks import PhalpConfig
 from preprocessing.annotators.pose import HIPS, SHOULDERS, PoseLandmarks, middle
 from preprocessing.executor import Rejected
+
+T = TypeVar("T")
+
+ANNOTATORS = ("mediapipe", "phalp")
 
 JOINTS = [*range(11, 17), *range(23, 29)]
 """The landmarks of shoulders, elbows, wrists, hips, knees and ankles."""
@@ -37,6 +44,13 @@ class TrackConfig:
     """The largest ones are kept; those beyond are strays."""
     max_stray_share: float
     """Share of the frames in which somebody may be seen who is not kept."""
+    annotator: str = "mediapipe"
+    """Who follows people: ``mediapipe``, or ``phalp``, whose bodies are then taken over, too."""
+    phalp: PhalpConfig = field(default_factory=PhalpConfig)
+
+    def __post_init__(self) -> None:
+        if self.annotator not in ANNOTATORS:
+            raise ValueError(f"track_people.annotator is {self.annotator!r}, it must be one of {', '.join(ANNOTATORS)}")
 
 
 def track_people(
@@ -53,7 +67,21 @@ def track_people(
     """
     if not stretches:
         raise Rejected("no person: none found in any frame", {"found_share": 0.0})
-    everybody = sorted(join(stretches, config), key=len, reverse=True)
+    kept, scores = keep_people(join(stretches, config), num_frames, _torso_px, config)
+    scores["outside_share"] = max(_outside_share(person, image_size) for person in kept)
+    kept.sort(key=lambda person: float(np.median([middle(pose)[0] for pose in person.values()])))
+    return [PoseLandmarks.of(person, num_frames, image_size) for person in kept], scores
+
+
+def keep_people(
+    people: list[dict[int, T]], num_frames: int, size_of: Callable[[dict[int, T]], float], config: TrackConfig
+) -> tuple[list[dict[int, T]], dict[str, float]]:
+    """Those (frame → what is seen of them) who are seen for long enough, the largest first, and scores.
+
+    Raises:
+        Rejected: if nobody is, or there are too many strays.
+    """
+    everybody = sorted(people, key=len, reverse=True)
     steady = [p for p in everybody if _found_share(p, num_frames) >= config.min_found_share]
     if not steady:
         raise Rejected(_nobody_stays(everybody, num_frames, config), _scores(everybody[:1], [], num_frames))
@@ -62,14 +90,12 @@ def track_people(
         scores = _scores(steady[:1], [], num_frames)
         gap = scores["longest_gap"]
         raise Rejected(f"person lost for {gap:.0f} frames, the limit is {config.max_gap_frames}", scores)
-    kept = sorted(kept, key=_torso_px, reverse=True)[: config.max_people]
+    kept = sorted(kept, key=size_of, reverse=True)[: config.max_people]
     scores = _scores(kept, [p for p in everybody if all(p is not k for k in kept)], num_frames)
-    scores["outside_share"] = max(_outside_share(person, image_size) for person in kept)
     if scores["stray_share"] > config.max_stray_share:
         share = f"{scores['stray_share']:.0%} of the frames, the limit is {config.max_stray_share:.0%}"
         raise Rejected(f"somebody is in the picture who is not kept: in {share}", scores)
-    kept.sort(key=lambda person: float(np.median([middle(pose)[0] for pose in person.values()])))
-    return [PoseLandmarks.of(person, num_frames, image_size) for person in kept], scores
+    return kept, scores
 
 
 def join(stretches: list[Stretch], config: TrackConfig) -> list[Stretch]:
@@ -127,11 +153,11 @@ def _torso_px(person: Stretch) -> float:
     return max(1.0, float(np.median(lengths)))
 
 
-def _found_share(person: Stretch, num_frames: int) -> float:
+def _found_share(person: Collection[int], num_frames: int) -> float:
     return len(person) / num_frames
 
 
-def _longest_gap(person: Stretch, num_frames: int) -> int:
+def _longest_gap(person: Collection[int], num_frames: int) -> int:
     """Longest run of frames without the person, also before they come and after they leave."""
     seen = [-1, *sorted(person), num_frames]
     return int(np.diff(seen).max()) - 1
@@ -142,7 +168,7 @@ def _outside_share(person: Stretch, image_size: tuple[int, int]) -> float:
     return float(((joints < 0) | (joints > image_size[::-1])).any(axis=-1).mean())
 
 
-def _scores(kept: list[Stretch], strays: list[Stretch], num_frames: int) -> dict[str, float]:
+def _scores(kept: Sequence[Collection[int]], strays: Sequence[Collection[int]], num_frames: int) -> dict[str, float]:
     # What is seen for no longer than until the next detection is a mistake more often than a person.
     stray = {frame for person in strays if len(person) > DETECT_EVERY for frame in person}
     return {
@@ -153,7 +179,7 @@ def _scores(kept: list[Stretch], strays: list[Stretch], num_frames: int) -> dict
     }
 
 
-def _nobody_stays(people: list[Stretch], num_frames: int, config: TrackConfig) -> str:
+def _nobody_stays(people: Sequence[Collection[int]], num_frames: int, config: TrackConfig) -> str:
     anyone = len({frame for person in people for frame in person}) / num_frames
     if anyone < config.min_found_share:
         return f"no person in {1 - anyone:.0%} of the frames, the limit is {1 - config.min_found_share:.0%}"

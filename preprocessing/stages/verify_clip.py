@@ -122,7 +122,7 @@ def close_frames(masks: Bool[np.ndarray, "P F H W"]) -> Bool[np.ndarray, " F"]:
 def depth_order(body: BodyModel, masks: Bool[np.ndarray, "P F H W"], bodies: Bodies, cameras: Cameras) -> float:
     """Of the pixels that two bodies cover and whose mask is of either, the share that is of the one in front; 1 if
     there are none."""
-    alone = [_drawn(body, bodies.person(index), cameras, masks.shape[2:])[0] for index in range(len(masks))]
+    alone = [_drawn(body, bodies.people([index]), cameras, masks.shape[2:])[0] for index in range(len(masks))]
     in_front = _drawn(body, bodies, cameras, masks.shape[2:])
     right = wrong = 0
     for a, b in combinations(range(len(masks)), 2):

@@ -1,0 +1,148 @@
+"""The frames of a clip → masks, bodies and cameras of the people in it, by either of two ways.
+
+``MediaPipePeople`` follows people itself and fits bodies to what it sees; ``PhalpPeople`` takes over what 4D-Humans
+made of the video. Both have the same stages, and may have their masks from SAM 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from models.body import BodyModel
+from preprocessing.annotators.follow_people import follow_people
+from preprocessing.annotators.mediapipe_pose import MediaPipePose
+from preprocessing.annotators.phalp_people import FollowedPerson, follow_with_phalp
+from preprocessing.annotators.pose import PoseLandmarks
+from preprocessing.annotators.sam2_masks import SAM2Masks
+from preprocessing.body_fitting.camera import static_cameras
+from preprocessing.body_fitting.score import outside_share, score_bodies, worst
+from preprocessing.executor import stage
+from preprocessing.sample import STILL_CAMERA, Bodies, Cameras
+from preprocessing.settings import PrepareConfig
+from preprocessing.stages.estimate_body import fit_bodies
+from preprocessing.stages.filter_clips import filter_clip
+from preprocessing.stages.mask_people import mask_people
+from preprocessing.stages.resize_clips import Resize
+from preprocessing.stages.split_scenes import Window
+from preprocessing.stages.track_people import track_people
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """What is annotated."""
+
+    source: str
+    """Name of the video."""
+    video_size: tuple[int, int]
+    """(H, W) of its pictures, pixels."""
+    window: Window
+    frames: UInt8[np.ndarray, "F H W 3"]
+    """At the size that annotators see."""
+    resize: Resize
+    """From there to the size that is stored."""
+
+
+@dataclass
+class Annotation:
+    """The people of a clip, at the size that is stored."""
+
+    masks: Bool[np.ndarray, "P F h w"]
+    bodies: Bodies
+    cameras: Cameras
+    scores_of_people: list[dict[str, float]]
+    annotators: dict[str, str]
+    """What made the poses, masks, bodies and camera."""
+
+
+class Annotator:
+    """What both ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip."""
+
+    def __init__(self, config: PrepareConfig, body: BodyModel) -> None:
+        self.config, self.body = config, body
+        self.sam2 = SAM2Masks(config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
+
+    def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
+        """Adds to ``scores`` what it measures."""
+        raise NotImplementedError
+
+    def segment(self, clip: ClipFrames, people: Sequence[PoseLandmarks | FollowedPerson]) -> None:
+        """People's segmentations become those of SAM 2, if it is asked for, and of the size that is stored."""
+        if self.sam2 is not None:
+            boxes = [person.boxes() if isinstance(person, PoseLandmarks) else person.boxes for person in people]
+            for person, likely in zip(people, self.sam2(clip.frames, np.stack(boxes)), strict=True):
+                person.segmentation = likely
+        for person in people:
+            person.segmentation = clip.resize.maps(person.segmentation)
+
+
+class MediaPipePeople(Annotator):
+    """MediaPipe's networks follow people; bodies are fitted to landmarks and masks."""
+
+    def __init__(self, config: PrepareConfig, body: BodyModel) -> None:
+        super().__init__(config, body)
+        self.network = MediaPipePose()
+
+    def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
+        """See ``Annotator``."""
+        config, (height, width) = self.config, clip.frames.shape[1:3]
+        with stage("track_people", scores):
+            stretches = follow_people(clip.frames, self.network)
+            people, measured = track_people(stretches, len(clip.frames), (height, width), config.track_people)
+            scores |= measured
+        with stage("mask_people", scores):
+            self.segment(clip, people)
+            people, masks, measured = mask_people(people, config.mask_people)
+            scores |= measured
+        with stage("filter_people", scores):
+            filter_clip(scores, config.filter_people)
+        with stage("estimate_body", scores):
+            for person in people:
+                person.pixels = clip.resize.points(person.pixels)
+            fit = fit_bodies(people, masks, clip.resize.stored, clip.window.fps, config.estimate_body)
+            scores |= fit.worst_scores
+            filter_clip(scores, config.filter_bodies)
+        mediapipe = f"mediapipe {version('mediapipe')}"
+        annotators = {
+            "pose": mediapipe,
+            "masks": self.sam2.name if self.sam2 else mediapipe,
+            "body": f"fit of the {config.estimate_body.body} body",
+            "camera": STILL_CAMERA,
+        }
+        return Annotation(masks, fit.bodies, fit.cameras, fit.scores, annotators)
+
+
+class PhalpPeople(Annotator):
+    """4D-Humans followed people and estimated SMPL bodies, each in the axes of the camera of its frame."""
+
+    def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
+        """See ``Annotator``."""
+        config, (height, width) = self.config, clip.frames.shape[1:3]
+        with stage("track_people", scores):
+            followed = follow_with_phalp(
+                clip.source, clip.window, clip.video_size, (height, width), config.track_people
+            )
+            people, intrinsics = followed.people, torch.from_numpy(followed.intrinsics)
+            bodies = followed.bodies.people([person.index for person in people])
+            outside = outside_share(self.body, bodies, intrinsics, (height, width))
+            scores |= followed.scores | {"outside_share": outside}
+        with stage("mask_people", scores):
+            self.segment(clip, people)
+            people, masks, measured = mask_people(people, config.mask_people)
+            scores |= measured
+        with stage("filter_people", scores):
+            filter_clip(scores, config.filter_people)
+        with stage("estimate_body", scores):
+            intrinsics = clip.resize.intrinsics(intrinsics)
+            bodies = followed.bodies.people([person.index for person in people])
+            per_person = score_bodies(self.body, bodies, masks, intrinsics, clip.window.fps)
+            scores |= worst(per_person)
+            filter_clip(scores, config.filter_bodies)
+        own = "4D-Humans"
+        annotators = {"pose": own, "masks": self.sam2.name if self.sam2 else own, "body": own, "camera": STILL_CAMERA}
+        return Annotation(masks, bodies, static_cameras(intrinsics, len(clip.frames)), per_person, annotators)
