@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +23,9 @@ from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
 from pipelines.estimation import people_in_picture, people_in_video
+from preprocessing.annotators.motion_file import read_motion_file, read_npz
 from preprocessing.manifest import read_manifest
-from preprocessing.sample import NUM_BETAS, NUM_HEAD_JOINTS, NUM_JOINTS, Bodies, Cameras, Sample, decode
+from preprocessing.sample import Bodies, Cameras, Sample, decode
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.scene.cameras import Shot, place
 from preprocessing.video import VIDEO_SUFFIXES, iter_frames
@@ -109,13 +109,11 @@ def read_motion(name: str, size: tuple[int, int], body: str = "open", people: in
     """A motion from ``FOLDER#KEY``, an ``.npz`` or a video, cut to 1 + 4k frames.
 
     Of a video, each ``body`` of its ``people`` largest people is estimated in its longest shot, as by the preparation
-    of training data; they come from left to right. The ``.npz`` holds ``pose`` (F×J×3 or P×F×J×3 axis-angle, radians;
-    J is 24 for SMPL and 5 for FLAME), ``translation`` (F×3 or P×F×3, metres; SMPL's axes, y up), ``fps``, and
-    optionally ``betas`` (10 or P×10) and, for heads, ``expression`` (F×E or P×F×E).
+    of training data; they come from left to right. What an ``.npz`` holds is in ``annotators/motion_file.py``.
 
     Raises:
-        ValueError: if it cannot be read, lacks an array, has one of another shape, or holds NaN; if fewer people are
-            seen in the video for long enough.
+        ValueError: if it cannot be read, as ``read_motion_file`` says; if fewer people are seen in the video for long
+            enough.
     """
     if "#" in name or Path(name).suffix.lower() in VIDEO_SUFFIXES:
         sample = (
@@ -127,43 +125,13 @@ def read_motion(name: str, size: tuple[int, int], body: str = "open", people: in
         raise ValueError(
             f"{name}: a motion is FOLDER#KEY, an .npz, or a video that ends in {', '.join(sorted(VIDEO_SUFFIXES))}"
         )
-    arrays = _read_npz(name, ("pose", "translation", "fps"))
-    pose, translation = arrays["pose"].astype(np.float32), arrays["translation"].astype(np.float32)
-    face = arrays["expression"].astype(np.float32) if "expression" in arrays else None
-    if pose.ndim == 3:
-        pose, translation, face = pose[None], translation[None], None if face is None else face[None]
-    kinds = [(NUM_JOINTS, 3), (NUM_HEAD_JOINTS, 3)]
-    if pose.ndim != 4 or pose.shape[2:] not in kinds or translation.shape != (*pose.shape[:2], 3):
-        raise ValueError(
-            f"{name}: pose {pose.shape} and translation {translation.shape}, expected P×F×24×3 (SMPL) or P×F×5×3 "
-            "(FLAME) and P×F×3"
-        )
-    if face is not None and (face.ndim != 3 or face.shape[:2] != pose.shape[:2] or pose.shape[2] != NUM_HEAD_JOINTS):
-        raise ValueError(f"{name}: expression {face.shape} with pose {pose.shape}, expected P×F×E with P×F×5×3 (FLAME)")
-    people, frames = pose.shape[0], _whole_latents(pose.shape[1])
-    betas = np.broadcast_to(arrays.get("betas", np.zeros(NUM_BETAS)).astype(np.float32), (people, NUM_BETAS)).copy()
-    everyone = np.ones((people, frames), np.float32)
-    shown = slice(frames)
-    face = None if face is None else face[:, shown]
-    bodies = Bodies(betas, pose[:, shown], translation[:, shown], everyone, everyone.astype(bool), face)
-    if not all(np.isfinite(array).all() for array in (bodies.pose, bodies.translation, face) if array is not None):
-        raise ValueError(f"{name}: pose, translation or expression holds NaN or infinity: repair the motion first")
-    return Motion(bodies, None, float(arrays["fps"]))
+    moved = read_motion_file(name)
+    frames = _whole_latents(moved.bodies.pose.shape[1])
+    return Motion(moved.bodies.take(slice(frames)), None, moved.fps)
 
 
 def _whole_latents(num_frames: int) -> int:
     return 1 + (num_frames - 1) // TEMPORAL_FACTOR * TEMPORAL_FACTOR
-
-
-def _read_npz(path: str, required: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as .npz ({error})") from error
-    if missing := [name for name in required if name not in arrays]:
-        raise ValueError(f"{path}: no array {', '.join(missing)} among {', '.join(arrays)}")
-    return arrays
 
 
 def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str) -> Cameras:
@@ -186,7 +154,7 @@ def choose_cameras(choice: str, motion: Motion, size: tuple[int, int], body: str
         return _orbit(own, motion.bodies)
     if not choice.endswith(".npz"):
         raise ValueError(f"camera is own, static, orbit or an .npz file, not {choice!r}")
-    arrays = _read_npz(choice, ("intrinsics", "world_to_camera", "image_size"))
+    arrays = read_npz(choice, ("intrinsics", "world_to_camera", "image_size"))
     if len(arrays["world_to_camera"]) < frames:
         raise ValueError(f"{choice}: {len(arrays['world_to_camera'])} cameras for a motion of {frames} frames")
     height, width = arrays["image_size"]
