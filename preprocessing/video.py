@@ -39,6 +39,13 @@ KEYFRAME_INTERVAL = 32
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Average over the area of each new pixel, colour at full resolution: by default swscale halves that of the result."""
 
+FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"
+"""Demuxers that may be used. Others read lists of further files (concat, HLS), whatever a file is called, and would
+open what the author of a video names."""
+
+SIDES_PX = (16, 8192)
+"""Least and largest side of pictures, as displayed."""
+
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 
 
@@ -159,10 +166,16 @@ def probe(path: Path | str) -> VideoInfo:
             raise VideoError(f"{path}: no frame can be decoded")
         num_frames = stream.frames
         if not num_frames and container.duration:
-            num_frames = round(container.duration / av.time_base * float(fps))
+            # Matroska's is the time at which it ends, whenever it begins.
+            late = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
+            num_frames = round((container.duration - late) / av.time_base * float(fps))
         width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height  # square pixels
         if frame.rotation % 180:
             width, height = height, width
+        if min(width, height) < SIDES_PX[0] or max(width, height) > SIDES_PX[1]:
+            raise VideoError(
+                f"{path}: pictures of {width}×{height} pixels: sides may have {SIDES_PX[0]} to {SIDES_PX[1]}"
+            )
         return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
 
 
@@ -218,7 +231,12 @@ def read_frames(
 def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
     with open_binary(path) as file:
         try:
-            container: av.container.InputContainer = av.open(file if is_uri(path) else str(path), "r")
+            container: av.container.InputContainer = av.open(
+                file if is_uri(path) else str(path),
+                "r",
+                options={"format_whitelist": FORMATS},
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
         with container:

@@ -67,6 +67,10 @@ def frame_step(source_fps: float, max_fps: float) -> int:
     return max(1, math.ceil(source_fps / (1.05 * max_fps)))
 
 
+SLACK_FRAMES = 4
+"""By which what a header says of the length may be off: it is a time, and rates are means."""
+
+
 @dataclass(frozen=True)
 class Scan:
     """What one pass over a source tells."""
@@ -98,7 +102,7 @@ def scan(path: Path | str, config: SplitConfig) -> Scan:
         fingerprint.see(count - 1, frame)
         found = detector.process_frame(FrameTimecode(count - 1, rate), frame[..., ::-1])  # the detector reads BGR
         cuts += [cut.frame_num for cut in found]
-    if count < 0.9 * info.num_frames:
+    if count < min(0.9 * info.num_frames, info.num_frames - SLACK_FRAMES):
         raise Rejected(f"cut short: {count} frames can be decoded of the {info.num_frames} its header promises")
     edges = [0, *cuts, count]
     return Scan(info, list(pairwise(edges)), bytes(fingerprint))
