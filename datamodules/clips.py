@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augment import Augment, choose_frames, still_window, structured_motion
+from datamodules.mixture import Mixture
 from datamodules.shards import Shards
-from datamodules.stream import StreamDataModule, sample_at
+from datamodules.stream import StreamDataModule
 from datamodules.surface import Surface
 from datamodules.transforms import fit, take_frames
 from models.batch import ClipBatch
@@ -44,8 +45,10 @@ class ClipDataset(Dataset):
         cache: bool = False,
         window: tuple[int, int] | None = None,
         start: int = 0,
+        weights: list[float] | None = None,
     ) -> None:
         shards.require_frames(num_frames, start)
+        self.order = Mixture(shards.sizes, weights, seed) if training else None
         self.window = window or size
         self.shards, self.num_frames, self.size, self.surface = shards, num_frames, size, surface
         self.seed, self.training, self.augment, self.start = seed, training, augment, start
@@ -70,7 +73,7 @@ class ClipDataset(Dataset):
 
     def row_at(self, index: int) -> int:
         """Which clip an index stands for."""
-        return sample_at(self.seed, index, len(self)) if self.training else index
+        return index if self.order is None else self.order(index)
 
     def frames_of(self, row: int, frames: Int[np.ndarray, " R"]) -> ClipBatch:
         """Some frames of a clip, in ascending order, scaled and cropped to ``size`` and not augmented."""
@@ -116,6 +119,7 @@ class ClipDataModule(StreamDataModule):
 
     Args:
         shards: one shard folder, or several.
+        weights: how often training sees each folder's clips, relative to each other; null for all clips alike.
         num_frames: 1 + T, with T a multiple of 4.
         size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
         num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
@@ -141,6 +145,7 @@ class ClipDataModule(StreamDataModule):
         window: tuple[int, int] | None = None,
         augment: Augment | None = None,
         cache: bool = False,
+        weights: list[float] | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers)
         check_num_frames(num_frames)
@@ -153,7 +158,7 @@ class ClipDataModule(StreamDataModule):
             raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
         self.shards, self.num_frames, self.size, self.seed = shards, num_frames, (size[0], size[1]), seed
         self.num_points, self.body, self.max_people = num_points, body, max_people
-        self.window, self.augment, self.cache = window, augment, cache
+        self.window, self.augment, self.cache, self.weights = window, augment, cache, weights
 
     def dataset(self, split: str) -> ClipDataset:
         """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
@@ -169,6 +174,7 @@ class ClipDataModule(StreamDataModule):
             self.augment if training else None,
             self.cache,
             self.window,
+            weights=self.weights,
         )
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
+from datamodules.mixture import Mixture
 from datamodules.references import choose_references
 from datamodules.shards import Shards
-from datamodules.stream import StreamDataModule, collate, sample_at
+from datamodules.stream import StreamDataModule, collate
 from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch
 from models.checkpoint import read_checkpoint
@@ -57,8 +58,10 @@ class LatentDataset(Dataset):
         cache: bool = False,
         maps: MapKind | None = None,
         references: int = 1,
+        weights: list[float] | None = None,
     ) -> None:
         self.references = references
+        self.order = Mixture(shards.sizes, weights, seed) if training else None
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training
         self.maps = maps
         self._cache: dict[int, tuple[LatentSample, BodyBatch]] | None = {} if cache else None
@@ -67,7 +70,7 @@ class LatentDataset(Dataset):
         return len(self.shards)
 
     def __getitem__(self, index: int) -> LatentBatch:
-        row = sample_at(self.seed, index, len(self)) if self.training else index
+        row = index if self.order is None else self.order(index)
         sample, body = self._load(row)
         candidates, people = len(sample.reference_frames), body.points.shape[1]
         drawn_by = (self.seed, index) if self.training else None
@@ -162,6 +165,7 @@ class LatentDataModule(StreamDataModule):
         references: reference pictures a clip. With several, each person is looked up in one of them, which teaches a
             network to take people from pictures of their own.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
+        weights: how often training sees each folder's clips, relative to each other; null for all clips alike.
 
     Raises:
         ValueError: if a folder has no ``latents.json``, or folders or ``vae`` disagree.
@@ -180,6 +184,7 @@ class LatentDataModule(StreamDataModule):
         cache: bool = False,
         maps: MapKind | None = None,
         references: int = 1,
+        weights: list[float] | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers)
         if references < 1:
@@ -189,7 +194,7 @@ class LatentDataModule(StreamDataModule):
         self.folders = latents if isinstance(latents, list) else [latents]
         self.vae, self.seed, self.cache = vae, seed, cache
         self.num_points, self.body, self.max_people = num_points, body, max_people
-        self.maps, self.references = maps, references
+        self.maps, self.references, self.weights = maps, references, weights
         self._kept: LatentInfo | None = None
         self._made: list[LatentDataset] = []
 
@@ -239,7 +244,7 @@ class LatentDataModule(StreamDataModule):
         """Clips of a split; raises ``ValueError`` where there are none."""
         surface = Surface(self.num_points, self.body, self.max_people)
         shards = Shards(self.folders, split)
-        options = split == "train", self.cache, self.maps, self.references
+        options = split == "train", self.cache, self.maps, self.references, self.weights
         dataset = LatentDataset(shards, self.info(), surface, self.seed, *options)
         self._made.append(dataset)
         return dataset

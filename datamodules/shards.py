@@ -41,7 +41,9 @@ class Shards:
     def __init__(self, folders: str | Path | list[str], split: str) -> None:
         self.folders = [Path(f) for f in (folders if isinstance(folders, list) else [folders])]
         self.split = split
-        self.rows = [row for folder in self.folders for row in _read_manifest(folder, split)]
+        rows = [_read_manifest(folder, split) for folder in self.folders]
+        self.sizes = [len(of_folder) for of_folder in rows]
+        self.rows = [row for of_folder in rows for row in of_folder]
         self._offsets: dict[Path, dict[str, int]] = {}
         if not self.rows:
             splits = sorted({s for folder in self.folders for s in _load_manifest(folder)["split"].to_pylist()})

@@ -48,6 +48,7 @@ class PixelDataModule(ClipDataModule):
         statistics_clips: clips whose latents are measured for their mean and spread.
         autocast: encode in bfloat16.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
+        weights: how often training sees each folder's clips, relative to each other; null for all clips alike.
 
     Raises:
         ValueError: if a number is out of range, or there is no such autoencoder.
@@ -71,10 +72,12 @@ class PixelDataModule(ClipDataModule):
         autocast: bool = True,
         seed: int = 0,
         cache: bool = False,
+        weights: list[float] | None = None,
     ) -> None:
         super().__init__(
-            shards, num_frames, size, batch_size, num_workers, num_points, body, max_people, seed, None, augment, cache
-        )
+            shards, num_frames, size, batch_size, num_workers, num_points, body, max_people, seed, None, augment, cache,
+            weights,
+        )  # fmt: skip
         for name, value in (("references", references), ("statistics_clips", statistics_clips)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
