@@ -9,10 +9,14 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.prepare import DEFAULTS, parse
 from preprocessing.sources import Source, SourceConfig, find_sources
 
-KINETICS = {"video": "{label}/{youtube_id}_{time_start:06d}_{time_end:06d}.mp4", "caption": "label"}
-KOALA = {"video": "clips/{videoID}.mp4", "segment": "timestamp", "origin": "url", "caption": "caption"}
+
+def listing(name: str, folder: Path) -> SourceConfig:
+    """What ``configs/prepare/listings`` says of the columns of a dataset."""
+    preset = DEFAULTS.parent / "listings" / f"{name}.yaml"
+    return parse([f"--videos={folder}", f"--out={folder}", f"--config={preset}"])[2].sources
 
 
 @pytest.fixture
@@ -61,10 +65,15 @@ def test_tables_of_all_kinds_say_the_same(folder: Path, suffix: str) -> None:
 
 def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
     kinetics = [{"label": "dancing", "youtube_id": "xy", "time_start": 10, "time_end": 20, "split": "train"}]
-    (source,), _ = find_sources(write_table(folder / "train.csv", kinetics), SourceConfig(KINETICS))
+    config = listing("kinetics600", folder)
+    (source,), _ = find_sources(write_table(folder / "train.csv", kinetics), config)
     assert (source.place, source.caption) == (str(folder / "dancing/xy_000010_000020.mp4"), "dancing")
+    openvid = [{"video": "b.mp4", "caption": "a man", "aesthetic score": 5.1, "frame": 90, "fps": 30.0}]
+    (source,), _ = find_sources(write_table(folder / "open.csv", openvid), listing("openvid1m", folder))
+    assert (source.name, source.caption, source.licence) == ("b.mp4", "a man", "CC-BY-4.0")
     koala = [{"videoID": "k1", "url": "https://v/k", "timestamp": "['0:00:04.25', '0:00:09.5']", "caption": "a man"}]
-    (source,), _ = find_sources(write_table(folder / "koala.csv", koala), SourceConfig(KOALA))
+    (folder / "k1.mp4").write_bytes(b"0")
+    (source,), _ = find_sources(write_table(folder / "koala.csv", koala), listing("koala36m", folder))
     assert (source.start_s, source.end_s, source.origin) == (4.25, 9.5, "https://v/k")
 
 
