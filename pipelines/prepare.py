@@ -51,7 +51,7 @@ from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.write_shards import ShardSet, Written, discard_unfinished
-from preprocessing.summary import summarise
+from preprocessing.summary import summarise, summarise_stages
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
@@ -90,6 +90,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
                 print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
             wanted, rejects = _scan(pool, group_by_file(sources), config, scanned)
             rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
+            seconds = [entry["seconds"] for journal in (scanned, clips) for entry in journal]
         order = {source.name: place for place, source in enumerate(sources)}
         rejects = sorted(
             [*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0, r.reason)
@@ -103,7 +104,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         except Exception as error:  # a server that is away; what was made is made
             print(f"{out} is complete, but could not be logged to MLflow: {error}", file=sys.stderr)
         shutil.rmtree(state)
-    return f"{summarise(scores, rejects)}\n{out}: {_summary(out)}"
+    return f"{summarise(scores, rejects)}\n\n{summarise_stages(seconds, rejects)}\n\n{out}: {_summary(out)}"
 
 
 def check_files(config: PrepareConfig) -> None:
@@ -149,7 +150,8 @@ def _scan(pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journ
             raise ValueError(f"{video.place} has changed since this run began: put it back, or choose another --out")
     make_stage = partial(partial, scan_video, config=config.split_scenes)
     for outcome in pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal)):
-        journal.append({"result": outcome.result and asdict(outcome.result), "failure": _as_json(outcome.failure)})
+        scan = outcome.result and asdict(outcome.result)
+        journal.append({"result": scan, "failure": _as_json(outcome.failure), "seconds": outcome.seconds})
     clips, rejects = [], []
     scanned: dict[str, tuple[Video, ScannedVideo]] = {}
     for video, entry in zip(videos, journal, strict=True):
@@ -187,7 +189,9 @@ def _annotate(
         for outcome in pool.run(
             partial(PrepareClip, config), clips[len(journal) :], "prepare", "clip", done=len(journal)
         ):
-            entry: dict[str, Any] = {"written": None, "failure": _as_json(outcome.failure), "scores": {}}
+            entry: dict[str, Any] = {
+                "written": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
+            }  # fmt: skip
             if outcome.result:
                 if len(shards.rows) < config.preview_clips:
                     write_atomically(sheets / outcome.result.packed.row.key, outcome.result.sheet)

@@ -1,7 +1,8 @@
-"""The closing table of a job that made clips: what became of each source, in numbers."""
+"""The closing tables of a job that made clips: what became of each source, and what each stage took and refused."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
@@ -25,6 +26,8 @@ SYNTHETIC: Columns = {
     "apart_m": ("people apart cm", lambda distance: f"{100 * distance:.0f}"),
 }
 """Of synthetic clips; their sources are motions."""
+
+MOST_REASONS = 8
 
 MOST_SOURCES = 50
 """More would scroll away what was said before."""
@@ -52,6 +55,32 @@ def summarise(
         rows.append([f"… and {len(of_source) - MOST_SOURCES} more"] + [""] * (len(rows[0]) - 1))
     rows.append(_row("all", [scores for _, scores in clips], len(rejects), columns))
     return _align(rows)
+
+
+def summarise_stages(seconds: Sequence[Mapping[str, float]], rejects: Sequence[Reject]) -> str:
+    """A line a stage, in the order in which they come: what it saw, refused, took, and does in a second of one worker;
+    below, what it refused most often, numbers left out.
+
+    Args:
+        seconds: that each item spent in each stage it came to.
+        rejects: of the same job, also those that no stage was timed for.
+    """
+    refused = Counter(reject.stage for reject in rejects)
+    names = list(dict.fromkeys(name for item in seconds for name in item))
+    rows = [["stage", "seen", "refused", "seconds", "a second"]]
+    for name in [*names, *sorted(refused.keys() - set(names))]:
+        took = [item[name] for item in seconds if name in item]
+        rate = f"{len(took) / sum(took):.1f}" if sum(took) else "–"
+        rows.append([name, str(len(took)), str(refused[name]), f"{sum(took):.1f}", rate])
+    reasons = Counter((reject.stage, _in_general(reject.reason)) for reject in rejects)
+    most = [f"{count:6} {stage}: {reason}" for (stage, reason), count in reasons.most_common(MOST_REASONS)]
+    return "\n".join([_align(rows), *(["", "refused most often for:", *most] if most else [])])
+
+
+def _in_general(reason: str) -> str:
+    """Without the file it begins with, and with N for numbers."""
+    place, colon, rest = reason.partition(": ")
+    return re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "N", rest if colon and "/" in place else reason)
 
 
 def _row(name: str, clips: Sequence[Mapping[str, float]], rejects: int, columns: Columns) -> list[str]:

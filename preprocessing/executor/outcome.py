@@ -5,8 +5,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -46,28 +48,45 @@ class Outcome(Generic[Item, Result]):
     item: Item
     result: Result | None
     failure: Failure | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """That each stage took, in the one worker."""
+
+
+Attempt = tuple[Any, Failure | None, dict[str, float]]
+"""Result, failure and seconds of one item, as they come from a worker."""
+
+_seconds: ContextVar[dict[str, float]] = ContextVar("seconds")
 
 
 @contextmanager
 def stage(name: str, scores: MutableMapping[str, float] | None = None) -> Iterator[None]:
-    """Name the stage that is to blame for whatever the block raises; ``scores`` of earlier stages go along."""
+    """Name the stage that is to blame for whatever the block raises, and time it; ``scores`` of earlier stages go
+    along."""
     scores = {} if scores is None else scores
+    began = perf_counter()
     try:
         yield
     except Rejected as error:
         raise StageFailed(Failure(name, error.reason, {**scores, **error.scores})) from error
     except Exception as error:
         raise StageFailed(Failure(name, describe(error), dict(scores))) from error
+    finally:
+        spent = _seconds.get({})
+        spent[name] = spent.get(name, 0.0) + perf_counter() - began
 
 
-def attempt(function: Callable[[Any], Any], item: Any) -> tuple[Any, Failure | None]:
-    """The result of a stage on one item, or why there is none."""
+def attempt(function: Callable[[Any], Any], item: Any) -> Attempt:
+    """The result of a function on one item, or why there is none, and what its stages took."""
+    spent: dict[str, float] = {}
+    before = _seconds.set(spent)
     try:
-        return function(item), None
+        return function(item), None, spent
     except StageFailed as error:
-        return None, error.failure
+        return None, error.failure, spent
     except Exception as error:
-        return None, Failure("worker", describe(error))
+        return None, Failure("worker", describe(error)), spent
+    finally:
+        _seconds.reset(before)
 
 
 def describe(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from preprocessing.executor.outcome import Failure, Item, Outcome, Result
+from preprocessing.executor.outcome import Attempt, Item, Outcome, Result
 
 LOOKAHEAD = 8
 """Items a worker may be ahead of the oldest unfinished one: bounds what waits in memory to be yielded in order."""
@@ -29,8 +29,8 @@ class Worker(ABC):
         """Raises ``RuntimeError`` if the stage cannot be made."""
 
     @abstractmethod
-    def collect(self) -> tuple[int, Any, Failure | None]:
-        """Index, result and failure of the item that it was at."""
+    def collect(self) -> tuple[int, Attempt]:
+        """Index of the item that it was at, and what came of it."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -91,9 +91,9 @@ class Pool(ABC):
                         worker.start(next_item, items[next_item])
                         next_item += 1
                 for worker in self.ready([worker for worker in self._workers if worker.index is not None]):
-                    index, result, failure = worker.collect()
-                    finished[index] = Outcome(items[index], result, failure)
-                    rejects += failure is not None
+                    index, made = worker.collect()
+                    finished[index] = Outcome(items[index], *made)
+                    rejects += finished[index].failure is not None
                     bar.set_postfix(rejected=rejects, refresh=False)
                     bar.update()
                 while next_yield in finished:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from preprocessing.executor.outcome import Failure, attempt
+from preprocessing.executor.outcome import Attempt, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
@@ -70,17 +70,17 @@ class _Process(Worker):
         self.index = index
         self.connection.send(_Task(item))
 
-    def collect(self) -> tuple[int, Any, Failure | None]:
+    def collect(self) -> tuple[int, Attempt]:
         assert self.index is not None
         index, self.index = self.index, None
         try:
-            result, failure = self.connection.recv()
+            made = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            result, failure = None, Failure("worker", _cause_of_death(self.process.exitcode))
+            made = None, Failure("worker", _cause_of_death(self.process.exitcode)), {}
             self._spawn()
             self.load(self.make_stage)
-        return index, result, failure
+        return index, made
 
     def stop(self) -> None:
         self.connection.close()

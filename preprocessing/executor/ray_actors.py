@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 
-from preprocessing.executor.outcome import Failure, attempt
+from preprocessing.executor.outcome import Attempt, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
 
 ROOT = Path(__file__).parents[2]
@@ -95,19 +95,18 @@ class _Actor(Worker):
         self.index = index
         self.answer = self.actor.work.remote(item)
 
-    def collect(self) -> tuple[int, Any, Failure | None]:
+    def collect(self) -> tuple[int, Attempt]:
         assert self.index is not None
         index, self.index = self.index, None
         try:
-            result, failure = ray.get(self.answer)
+            made: Attempt = ray.get(self.answer)
         except RayActorError:
-            result, failure = (
-                None,
-                Failure("worker", "the worker process died"),
-            )  # not as the error says: it names actors
+            made = None, Failure("worker", "the worker process died"), {}  # what the error says names actors
             self._begin()
             self.load(self.make_stage)
-        return index, result, failure
+        except RayError as error:  # a result that cannot be sent, say; the actor lives
+            made = None, Failure("worker", f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"), {}
+        return index, made
 
     def stop(self) -> None:
         ray.kill(self.actor)
@@ -125,5 +124,5 @@ class _Stage:
         except Exception:
             return traceback.format_exc()
 
-    def work(self, item: Any) -> tuple[Any, Failure | None]:
+    def work(self, item: Any) -> Attempt:
         return attempt(self.function, item)

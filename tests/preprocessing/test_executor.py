@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from preprocessing.executor import Execution, Failure, Rejected, StageFailed, run, stage
+from preprocessing.executor.outcome import attempt
 from preprocessing.executor.ray_actors import join_ray
 
 EVAL = partial(partial, eval)
@@ -126,6 +127,27 @@ def test_a_single_stage_has_processes_of_its_own() -> None:
     assert [outcome.result for outcome in run(EVAL, ["1 + 1"], 2, "evaluate", "item")] == [2]
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         list(run(EVAL, ["1"], 0, "evaluate", "item"))
+
+
+def slow(item: float) -> float:
+    """Two stages, the second of which refuses what is above 0.1."""
+    with stage("wait"):
+        time.sleep(item)
+    with stage("judge"):
+        if item > 0.1:
+            raise Rejected("too slow")
+    return item
+
+
+def test_stages_are_timed_also_those_that_refuse() -> None:
+    (good, _, took), (_, bad, longer), (*_, fresh) = (attempt(slow, item) for item in (0.05, 0.15, 0.0))
+    assert (good, bad) == (0.05, Failure("judge", "too slow"))
+    assert took.keys() == longer.keys() == {"wait", "judge"}
+    assert took["wait"] >= 0.05
+    assert longer["wait"] >= 0.15
+    assert fresh["wait"] < 0.05  # nothing of the one before
+    (outcome,) = run(EVAL, ["1"], 1, "evaluate", "item")
+    assert outcome.seconds == {}
 
 
 def test_stages_carry_their_name_and_all_scores() -> None:

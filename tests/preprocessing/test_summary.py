@@ -1,7 +1,7 @@
 """The closing table has a line for every source, whatever became of it."""
 
 from preprocessing.manifest import Reject
-from preprocessing.summary import MOST_SOURCES, summarise
+from preprocessing.summary import MOST_SOURCES, summarise, summarise_stages
 
 GOOD = {"reprojection_error": 0.01, "mask_iou": 0.8, "joint_acceleration": 4.0, "landmark_acceleration": 20.0}
 WORSE = {**GOOD, "reprojection_error": 0.03, "mask_iou": 0.7}
@@ -32,3 +32,27 @@ def test_many_sources_are_cut_short_but_all_counted() -> None:
     assert "… and 7 more" in table
     assert cells(table)["all"][0] == str(MOST_SOURCES + 7)
     assert len(table.splitlines()) == MOST_SOURCES + 3
+
+
+def test_stages_say_what_they_took_and_refused() -> None:
+    seconds = [{"scan": 0.5, "track": 2.0}, {"scan": 0.5}, {"scan": 1.0, "track": 4.0, "fit": 0.0}]
+    rejects = [
+        Reject("a.mp4", "scan", "/videos/a.mp4: breaks while decoding (end)"),
+        Reject("b.mp4", "track", "lost for 12 frames, the limit is 8"),
+        Reject("c.mp4", "track", "lost for 9 frames, the limit is 8"),
+        Reject("d.mp4", "worker", "killed"),
+    ]
+    table, reasons = summarise_stages(seconds, rejects).split("\n\n")
+    assert [line.split() for line in table.splitlines()[1:]] == [
+        ["scan", "3", "1", "2.0", "1.5"],
+        ["track", "2", "2", "6.0", "0.3"],
+        ["fit", "1", "0", "0.0", "–"],
+        ["worker", "0", "1", "0.0", "–"],
+    ]
+    assert [line.strip() for line in reasons.splitlines()[1:]] == [
+        "2 track: lost for N frames, the limit is N",
+        "1 scan: breaks while decoding (end)",
+        "1 worker: killed",
+    ]
+    assert "refused" in summarise_stages(seconds, [])
+    assert "refused most" not in summarise_stages(seconds, [])
