@@ -77,6 +77,14 @@ def cover(sample: Sample, size: tuple[int, int]) -> Sample:
 
 
 def fit(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Scale to cover ``size`` (H, W), then cut the centre: the same whichever frames of a clip are at hand."""
+    covering = cover(sample, size)
+    margins = [(full - side) // 2 for full, side in zip(covering.video.shape[1:3], size, strict=True)]
+    top, left = (np.full(sample.num_frames, margin) for margin in margins)
+    return crop(covering, top, left, size)
+
+
+def fit_to_people(sample: Sample, size: tuple[int, int]) -> Sample:
     """Scale to cover ``size`` (H, W), then cut to where the people are: the same window in all frames."""
     covering = cover(sample, size)
     top = window_with_most(rearrange(covering.masks, "P F H W -> P F W H").sum((1, 2)), size[0])

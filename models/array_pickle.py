@@ -20,8 +20,9 @@ import numpy as np
 MAX_AXES = 32
 """As many as numpy's arrays can have."""
 
-_DTYPE = re.compile(r"[biufc]\d{1,2}|[SU]\d{1,6}|O8?")
-"""Truth values, numbers and text, and the objects that the reader itself must refuse or leave out."""
+_DTYPE = re.compile(r"[biufc]\d{1,2}|[SU][1-9]\d{0,5}|O8?")
+"""Truth values, numbers, text of a byte at least (of less, any number fits into a small file), and the objects that the
+reader itself must refuse or leave out."""
 
 
 class RefusedPickle(Exception):

@@ -29,6 +29,7 @@ from jsonargparse import ArgumentParser
 
 from models.body import load_body
 from pipelines.data_run import log_data
+from preprocessing.annotators.phalp_people import require_own_results, results_name
 from preprocessing.annotators.sam2_masks import network_of
 from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
@@ -65,12 +66,14 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
     of it all.
 
     Raises:
-        ValueError: if the videos or weights cannot be found, ``out`` holds the result of another job, or another
+        ValueError: if videos, weights or results cannot be found, ``out`` holds the result of another job, or another
             process is at it.
         OSError: if ``out`` cannot be written to.
     """
     check_files(config)
     sources, unusable = find_sources(videos, config.sources)
+    if config.track_people.annotator == "phalp":
+        require_own_results(source.place for source in sources)
     job = job_hash(sources, config)
     with only_process_in(out):
         if (done := read_job(out)) is not None:
@@ -227,8 +230,19 @@ def _written(entry: dict[str, Any]) -> Written:
 def job_hash(sources: list[Source], config: PrepareConfig) -> str:
     """What decides the output: the sources, by name and size (wherever they lie), the settings, and the schema."""
     named = [[asdict(source) | {"place": ""}, file_version(source.place).partition(":")[0]] for source in sources]
-    decisive = [SCHEMA_VERSION, asdict(config), named]
+    decisive = [SCHEMA_VERSION, asdict(config), named, files_used(sources, config)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, int]]:
+    """Names and sizes of the files beside the videos that decide what is made; -1 of one that is not there."""
+    files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
+    if config.mask_people.annotator == "sam2":
+        files.add(Path(config.mask_people.sam2.checkpoint))
+    if config.track_people.annotator == "phalp":
+        results = Path(config.track_people.phalp.results)
+        files |= {results / results_name(source.place) for source in sources}
+    return [(file.name, file.stat().st_size if file.is_file() else -1) for file in sorted(files)]
 
 
 def _summary(out: Path) -> str:
@@ -272,6 +286,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        print(f"prepare: error: {error}", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         again = "make room (or mend what else it is), then give the same command again: it goes on where it was"
         print(f"prepare: error: {error.filename or out}: {error.strerror or error}: {again}", file=sys.stderr)

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.shards import Shards
-from datamodules.transforms import cover, fit, take_frames
+from datamodules.transforms import cover, fit, fit_to_people, take_frames
 from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
@@ -88,7 +88,7 @@ def read_reference(name: str, size: tuple[int, int], body: str, people: int = 1)
 
 def _framed(name: str, sample: Sample, size: tuple[int, int]) -> Sample:
     """Scaled and cropped to ``size``; says so if that cuts people."""
-    framed, whole = fit(sample, size), cover(sample, size)
+    framed, whole = fit_to_people(sample, size), cover(sample, size)
     shown = framed.masks.sum((1, 2, 3)) / np.maximum(whole.masks.sum((1, 2, 3)), 1)
     if shown.min() < 1 - CUT_SHARE:
         lost = " and ".join(f"{1 - share:.0%}" for share in shown)

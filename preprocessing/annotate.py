@@ -37,8 +37,8 @@ from preprocessing.stages.track_people import track_people
 class ClipFrames:
     """What is annotated."""
 
-    source: str
-    """Name of the video."""
+    place: str
+    """Of the video."""
     video_size: tuple[int, int]
     """(H, W) of its pictures, pixels."""
     window: Window
@@ -124,9 +124,7 @@ class PhalpPeople(Annotator):
         """See ``Annotator``."""
         config, (height, width) = self.config, clip.frames.shape[1:3]
         with stage("track_people", scores):
-            followed = follow_with_phalp(
-                clip.source, clip.window, clip.video_size, (height, width), config.track_people
-            )
+            followed = follow_with_phalp(clip.place, clip.window, clip.video_size, (height, width), config.track_people)
             people, intrinsics = followed.people, torch.from_numpy(followed.intrinsics)
             bodies = followed.bodies.people([person.index for person in people])
             outside = outside_share(self.body, bodies, intrinsics, (height, width))

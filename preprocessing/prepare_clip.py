@@ -65,7 +65,7 @@ class PrepareClip:
             scores |= measure_clip(frames, clip.size)
             filter_clip(scores, config.filter_clips)
             resize = Resize.within(size, config.max_side)
-        made = self.annotate(ClipFrames(source.name, clip.size, window, frames, resize), scores)
+        made = self.annotate(ClipFrames(source.place, clip.size, window, frames, resize), scores)
         with stage("verify_clip", scores):
             stored = resize.frames(frames)
             scores |= verify_clip(self.body, stored, made.masks, made.bodies, made.cameras)

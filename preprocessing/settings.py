@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.manifest import split_of
 from preprocessing.sources import SourceConfig
-from preprocessing.stages.filter_clips import BODY_SCORES, CLIP_SCORES, PEOPLE_SCORES, Limit, check_limits
+from preprocessing.stages.filter_clips import (
+    BODY_SCORES,
+    CLIP_SCORES,
+    LANDMARK_SCORES,
+    PEOPLE_SCORES,
+    Limit,
+    check_limits,
+)
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.track_people import TrackConfig
@@ -50,7 +57,14 @@ class PrepareConfig:
         check_limits(self.filter_bodies, BODY_SCORES)
         check_limits(self.verify_clip, VERIFY_SCORES)
         split_of("", self.split_shares)
-        if self.track_people.annotator == "phalp" and self.estimate_body.body == "open":
+        if self.track_people.annotator != "phalp":
+            return
+        if unmeasured := self.filter_bodies.keys() & set(LANDMARK_SCORES):
+            raise ValueError(
+                f"filter_bodies limits {', '.join(sorted(unmeasured))}, which 4D-Humans has no landmarks for: leave it "
+                "out, as configs/prepare/phalp.yaml does"
+            )
+        if self.estimate_body.body == "open":
             raise ValueError(
                 "4D-Humans estimates SMPL bodies: give estimate_body.body, the path of SMPL_NEUTRAL.pkl from "
                 "https://smpl.is.tue.mpg.de"

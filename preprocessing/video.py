@@ -39,7 +39,7 @@ KEYFRAME_INTERVAL = 32
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Average over the area of each new pixel, colour at full resolution: by default swscale halves that of the result."""
 
-FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"
+FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,mxf,dv,ivf,nut"
 """Demuxers that may be used. Others read lists of further files (concat, HLS), whatever a file is called, and would
 open what the author of a video names."""
 
@@ -179,6 +179,17 @@ def probe(path: Path | str) -> VideoInfo:
         return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
 
 
+def require_even_times(path: Path | str) -> None:
+    """Raise ``VideoError`` unless the n-th picture of a video is the n-th frame of ``iter_frames``."""
+    fps = probe(path).fps
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        ticks = np.sort([packet.pts for packet in container.demux(stream) if packet.pts is not None])
+        frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
+    if (off := np.flatnonzero(frames != np.arange(len(frames)))).size:
+        raise VideoError(f"{path}: variable frame rate, from picture {off[0]} on: convert it to a constant one first")
+
+
 def iter_frames(
     path: Path | str, start: int = 0, step: int = 1, size: tuple[int, int] | None = None
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -232,13 +243,15 @@ def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
     with open_binary(path) as file:
         try:
             container: av.container.InputContainer = av.open(
-                file if is_uri(path) else str(path),
+                file if is_uri(path) else str(Path(path).absolute()),
                 "r",
                 options={"format_whitelist": FORMATS},
                 metadata_errors="replace",
             )
         except (av.FFmpegError, ValueError) as error:
-            raise VideoError(f"{path}: not a readable video ({_reason(error)})") from error
+            refused = isinstance(error, av.ArgumentError)  # what FFmpeg says of a format that is not among these
+            reason = f"none of the formats {FORMATS}" if refused else _reason(error)
+            raise VideoError(f"{path}: not a readable video ({reason})") from error
         with container:
             if not container.streams.video:
                 raise VideoError(f"{path}: holds no video stream")

@@ -59,6 +59,9 @@ FLAME = Layout(
     2 * MIN_BETAS,  # smplx reads ten of shape and ten of expression, or 300 and 100
     "FLAME files are licensed: register at https://flame.is.tue.mpg.de and download one (generic_model.pkl)",
 )
+MAX_ENTRIES = 1e8
+"""Of a sparse matrix; SMPL's regressor has 165,000."""
+
 ARRAYS = (*SMPL.shapes, *OPTIONAL)
 
 
@@ -158,7 +161,11 @@ def _dense(path: Path, name: str, value: Any) -> np.ndarray:
         held, kind = value.__dict__, type(value).__name__
         if kind in {"csc_matrix", "csr_matrix"}:
             matrix = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix}[kind]
-            value = matrix((held["data"], held["indices"], held["indptr"]), shape=held["_shape"]).toarray()
+            if np.prod(np.asarray(held["_shape"], float)) > MAX_ENTRIES:
+                raise ValueError(f"{path}: {name} is a matrix of {held['_shape']}: no body has so many entries")
+            made = matrix((held["data"], held["indices"], held["indptr"]), shape=held["_shape"])
+            made.check_format(full_check=True)  # or its indices are written to, wherever they point
+            value = made.toarray()
         elif "x" in held:  # chumpy.Ch
             value = _dense(path, name, held["x"])
         elif {"a", "idxs", "preferred_shape"} <= held.keys():  # chumpy's Select: entries of another expression

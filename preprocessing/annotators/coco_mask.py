@@ -7,11 +7,15 @@ longer the run is than the one two before it (``rleToString`` in COCO's ``maskAp
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
+
+MAX_SIDE_PX = 2**14
+"""A larger picture is taken for a mistake."""
 
 MAX_CHARACTERS = 7
 """Of one length: 35 bits, as lengths are below 2³² and have a sign."""
@@ -38,17 +42,17 @@ class CocoMask:
         if isinstance(value, list | tuple) and len(value) == 1:
             value = value[0]
         if not isinstance(value, dict) or not {"size", "counts"} <= value.keys():
-            raise ValueError(f"a mask is a dictionary of size and counts, not {_short(value)}")
+            raise ValueError(f"a mask is a dictionary of size and counts, not {short(value)}")
         size, counts = value["size"], value["counts"]
-        if not _are_whole(size) or len(size) != 2 or min(size) < 1:
-            raise ValueError(f"the size of a mask is [H, W] in pixels, not {_short(size)}")
+        if not _are_whole(size) or len(size) != 2 or min(size) < 1 or max(size) > MAX_SIDE_PX:
+            raise ValueError(f"the size of a mask is [H, W] in pixels, not {short(size)}")
         height, width = (int(side) for side in size)
         if isinstance(counts, str | bytes):
             lengths = _lengths(counts.encode() if isinstance(counts, str) else counts)
         elif _are_whole(counts):
             lengths = [int(length) for length in counts]
         else:
-            raise ValueError(f"counts are text, bytes or whole numbers, not {_short(counts)}")
+            raise ValueError(f"counts are text, bytes or whole numbers, not {short(counts)}")
         if min(lengths, default=0) < 0 or sum(lengths) != height * width:
             raise ValueError(f"runs add up to {sum(lengths)} pixels of a mask of {height} × {width}, or go back")
         return cls((height, width), np.array(lengths, np.int64))
@@ -86,6 +90,7 @@ def _are_whole(values: Any) -> bool:
     return all(isinstance(value, int | np.integer) for value in values)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short(value: Any) -> str:
+    """For messages: a repr that is bounded, also of lists that hold one another."""
+    text = reprlib.repr(value)
     return text if len(text) < 60 else f"{text[:57]}…"

@@ -17,6 +17,7 @@ Rotations are axis-angle, radians.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +78,9 @@ def read_motion_file(path: str) -> MotionFile:
         raise ValueError(
             f"{path}: pose, translation, betas or expression holds NaN or infinity: repair the motion first"
         )
-    fps = float(given["fps"])
-    if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"{path}: {fps} frames a second: it must be above 0")
+    if not pose.size:
+        raise ValueError(f"{path}: pose {pose.shape} holds nobody, or no frame")
+    fps = _rate(path, given["fps"])
     everyone = np.ones((people, frames), np.float32)
     betas = np.broadcast_to(betas, (people, NUM_BETAS)).copy()
     return MotionFile(Bodies(betas, pose, translation, everyone, everyone.astype(bool), face), fps)
@@ -92,14 +93,14 @@ def _amass(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"{path}: poses as of AMASS, but no trans or {' or '.join(AMASS_RATES)} among {', '.join(arrays)}"
         )
-    poses, fps = arrays["poses"], float(arrays[rate])
+    poses, fps = arrays["poses"], _rate(path, arrays[rate])
     if poses.ndim != 2 or poses.shape[1] < 3 * BODY_JOINTS or arrays["trans"].shape != (len(poses), 3):
         raise ValueError(
             f"{path}: poses {poses.shape} and trans {arrays['trans'].shape}, expected F×156 (SMPL-H) or F×165 (SMPL-X) "
             "and F×3"
         )
-    if not (np.isfinite(fps) and fps > 0 and np.isfinite(poses).all()):
-        raise ValueError(f"{path}: poses hold NaN or infinity, or {fps} frames a second: repair the motion first")
+    if not np.isfinite(poses).all():
+        raise ValueError(f"{path}: poses hold NaN or infinity: repair the motion first")
     step = frame_step(fps, MAX_FPS)
     kept = poses[::step, : 3 * BODY_JOINTS].reshape(-1, BODY_JOINTS, 3)
     pose: Float32[np.ndarray, "F 24 3"] = np.zeros((len(kept), NUM_JOINTS, 3), np.float32)
@@ -109,12 +110,26 @@ def _amass(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return made | ({"betas": arrays["betas"].ravel()[:NUM_BETAS]} if "betas" in arrays else {})
 
 
+def _rate(path: str, value: np.ndarray | float) -> float:
+    value = np.asarray(value)
+    if value.size != 1 or not (np.isfinite(value).all() and value.item() > 0):
+        raise ValueError(f"{path}: {value} frames a second: it must be one number above 0")
+    return float(value.item())
+
+
 def read_npz(path: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
     """All numbers of an archive. Raises ``ValueError`` if it cannot be read, or one of ``required`` is missing."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: array for name in archive.files if (array := _numbers(archive, name)) is not None}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # TypeError: a lone array
         raise ValueError(f"{path}: cannot be read as .npz ({error})") from error
     if missing := [name for name in required if name not in arrays]:
         raise ValueError(f"{path}: no array {', '.join(missing)} among {', '.join(arrays)}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from preprocessing.executor import Rejected
 from preprocessing.sample import Bodies
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig, keep_people
+from preprocessing.video import require_even_times
 
 
 @dataclass
@@ -47,16 +49,16 @@ class FollowedClip:
 
 
 def follow_with_phalp(
-    source: str, window: Window, video_size: tuple[int, int], size: tuple[int, int], config: TrackConfig
+    place: str, window: Window, video_size: tuple[int, int], size: tuple[int, int], config: TrackConfig
 ) -> FollowedClip:
-    """The people in a window of the video ``source``, whose pictures have ``video_size`` (H, W), in pictures of
+    """The people in a window of the video at ``place``, whose pictures have ``video_size`` (H, W), in pictures of
     ``size``.
 
     Raises:
         Rejected: if there are no results of the video or nobody is kept.
-        ValueError: if the results cannot be read, or are of other pictures.
+        ValueError: if the results cannot be read, or are of other pictures, or the video's rate varies.
     """
-    tracks = _read(_results_of(source, config.phalp), config.phalp.first_frame)
+    tracks = _read(place, _results_of(place, config.phalp), config.phalp.first_frame)
     if tracks.image_size != video_size:
         raise ValueError(f"{tracks.name} is of pictures of {tracks.image_size} (H, W), the video's have {video_size}")
     clip = tracks.clip(window.start, window.stop, window.step)
@@ -75,8 +77,23 @@ def follow_with_phalp(
     return FollowedClip(clip.bodies, people, intrinsics, scores)
 
 
-def _results_of(source: str, config: PhalpConfig) -> Path:
-    path = Path(config.results) / f"demo_{PurePath(source).stem}.pkl"
+def results_name(place: str) -> str:
+    """Of the file that PHALP makes of a video: it names it by what comes before the first dot."""
+    return f"demo_{place.rsplit('/', 1)[-1].split('.', 1)[0]}.pkl"
+
+
+def require_own_results(places: Iterable[str]) -> None:
+    """Raise ``ValueError`` if two videos would share a file of results: those of one would be taken for the other's."""
+    owner: dict[str, str] = {}
+    for place in places:
+        if (other := owner.setdefault(results_name(place), place)) != place:
+            raise ValueError(
+                f"{other} and {place} have the same results, {results_name(place)}: prepare them from different folders"
+            )
+
+
+def _results_of(place: str, config: PhalpConfig) -> Path:
+    path = Path(config.results) / results_name(place)
     if not path.is_file():
         raise Rejected(f"no {path}: run 4D-Humans on the video, or give another track_people.phalp.results")
     return path
@@ -95,6 +112,7 @@ def _index(frames: dict[int, int]) -> int:
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, first_frame: int) -> PhalpTracks:
-    """The clips of a video come one after the other."""
+def _read(place: str, path: Path, first_frame: int) -> PhalpTracks:
+    """The clips of a video come one after the other. PHALP counts its pictures, and we count time."""
+    require_even_times(place)
     return read_phalp(path, first_frame)

@@ -22,7 +22,7 @@ from jaxtyping import Float32
 from scipy.spatial.transform import Rotation
 
 from preprocessing.annotators.body_tracks import BodyTrack, PhalpTracks
-from preprocessing.annotators.coco_mask import CocoMask
+from preprocessing.annotators.coco_mask import CocoMask, short
 from preprocessing.annotators.joblib_file import MAX_BYTES, read_joblib
 
 __all__ = ["BodyTrack", "PhalpConfig", "PhalpTracks", "intrinsics_of", "read_phalp"]
@@ -40,9 +40,6 @@ class PhalpConfig:
 
 FOCAL = 5000 / 256
 """Of the longer side of the picture: HMR 2.0's, whose pictures have 256 pixels."""
-
-MAX_SIDE_PX = 2**14
-"""A larger picture is taken for a mistake."""
 
 MAX_SKEW = 0.05
 """How far an entry of a rotation matrix may be from that of the nearest rotation."""
@@ -108,8 +105,8 @@ def _in_order(path: Path, content: Any) -> list[tuple[Any, dict[str, Any]]]:
         time = content[name].get("time")
         if not isinstance(time, int | np.integer) or time != rank:
             raise ValueError(
-                f"{path}: frame {name!r}: time is {time!r}, but by its name it is number {rank}. Frames that were cut "
-                "out, or names without leading zeros, which PHALP sorts as text, do this: track the video again"
+                f"{path}: frame {name!r}: time is {short(time)}, but by its name it is number {rank}. Frames that were "
+                "cut out, or names without leading zeros, which PHALP sorts as text, do this: track the video again"
             )
     return [(name, content[name]) for name in names]
 
@@ -161,7 +158,9 @@ class _Frame:
         if "tracked_ids" in self.entries:
             listed = self.list_of("tracked_ids")
             if sorted(map(str, listed)) != sorted(str(people[index]) for index in detected):
-                raise self.fault("tracked_ids", f"is {listed}, but by tracked_time it is not they who were detected")
+                raise self.fault(
+                    "tracked_ids", f"is {short(listed)}, but by tracked_time it is not they who were detected"
+                )
         return [self.detection(people[i], {name: values[i] for name, values in lists.items()}) for i in detected]
 
     def list_of(self, field: str) -> list[Any]:
@@ -186,11 +185,12 @@ class _Frame:
             mask = CocoMask.of(entry["mask"])
         except ValueError as error:
             raise self.fault("mask", f"cannot be read: {error}") from error
-        if self.array("size", entry["size"], (2,)).tolist() != list(mask.size) or max(mask.size) > MAX_SIDE_PX:
-            raise self.fault("size", f"is {entry['size']}, the mask's is {mask.size}: both are [H, W] in pixels")
+        if self.array("size", entry["size"], (2,)).tolist() != list(mask.size):
+            raise self.fault("size", f"is {short(entry['size'])}, the mask's is {mask.size}: both are [H, W] in pixels")
         if all(name in entry for name in JOINTS):
             self.check_camera(translation, mask.size, *(entry[name] for name in JOINTS))
-        first = np.asarray(smpl["global_orient"])
+        first = smpl["global_orient"]
+        first = first[0] if isinstance(first, np.ndarray) and first.shape == (1, 3, 3) else first
         return _Detection(
             track,
             self.number,
@@ -231,6 +231,8 @@ class _Frame:
     def array(self, field: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Numbers of this shape, in double precision; finite as they are stored, in single."""
         try:
+            if isinstance(value, list | tuple) and not all(isinstance(v, int | float | np.number) for v in value):
+                raise ValueError("a list of other things than numbers")
             array = np.asarray(value)
         except ValueError as error:  # lists of unequal lengths
             raise self.fault(field, f"is not an array ({error})") from error

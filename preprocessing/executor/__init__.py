@@ -34,8 +34,11 @@ class Execution:
             raise ValueError(f"executor is {self.executor!r}, it must be one of {', '.join(EXECUTORS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
-        if self.gpus_per_worker < 0 or (self.gpus_per_worker and self.executor == "local"):
-            raise ValueError(f"gpus_per_worker {self.gpus_per_worker:g} is for executor ray, and at least 0")
+        part = 0 <= self.gpus_per_worker <= 1 or (self.gpus_per_worker > 1 and float(self.gpus_per_worker).is_integer())
+        if not part or (self.gpus_per_worker and self.executor == "local"):
+            raise ValueError(
+                f"gpus_per_worker {self.gpus_per_worker:g} is for executor ray: a part of 1, or whole ones"
+            )
 
     def pool(self) -> Pool:
         """The workers, not begun."""

@@ -15,18 +15,23 @@ LOOKAHEAD = 8
 
 
 class Worker(ABC):
-    """Somewhere to run a stage, replaced when it dies."""
+    """Somewhere to run a stage, replaced when it dies. It is loading a stage, or at an item, or free."""
 
     index: int | None = None
     """Of the item it is at."""
+    loading: bool = False
 
     @abstractmethod
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
-        """Make a stage there."""
+        """Have a stage made there."""
 
     @abstractmethod
-    def start(self, index: int, item: Any) -> None:
-        """Raises ``RuntimeError`` if the stage cannot be made."""
+    def loaded(self) -> None:
+        """Take what came of that. Raises ``RuntimeError`` if the stage cannot be made."""
+
+    @abstractmethod
+    def start(self, index: int, item: Any) -> bool:
+        """Whether it has begun; not so if it had died meanwhile, and loads again."""
 
     @abstractmethod
     def collect(self) -> tuple[int, Attempt]:
@@ -54,7 +59,7 @@ class Pool(ABC):
 
     @abstractmethod
     def ready(self, busy: list[Any]) -> list[Any]:
-        """Waits until some of the busy workers have finished, and says which."""
+        """Waits until some of the workers that load or are at an item have finished that, and says which."""
 
     def __enter__(self) -> Pool:
         return self
@@ -79,7 +84,8 @@ class Pool(ABC):
         Raises:
             RuntimeError: if the stage cannot be made in a worker.
         """
-        self._workers += [self.new_worker() for _ in range(min(self.count, len(items)) - len(self._workers))]
+        while len(self._workers) < min(self.count, len(items)):
+            self._workers.append(self.new_worker())
         for worker in self._workers:
             worker.load(make_stage)
         finished: dict[int, Outcome[Item, Result]] = {}
@@ -87,10 +93,13 @@ class Pool(ABC):
         with tqdm(total=done + len(items), initial=done, desc=description, unit=unit) as bar:
             while next_yield < len(items):
                 for worker in self._workers:
-                    if worker.index is None and next_item < min(len(items), next_yield + LOOKAHEAD * self.count):
-                        worker.start(next_item, items[next_item])
-                        next_item += 1
-                for worker in self.ready([worker for worker in self._workers if worker.index is not None]):
+                    free = worker.index is None and not worker.loading
+                    if free and next_item < min(len(items), next_yield + LOOKAHEAD * self.count):
+                        next_item += worker.start(next_item, items[next_item])
+                for worker in self.ready([w for w in self._workers if w.index is not None or w.loading]):
+                    if worker.loading:
+                        worker.loaded()
+                        continue
                     index, made = worker.collect()
                     finished[index] = Outcome(items[index], *made)
                     rejects += finished[index].failure is not None

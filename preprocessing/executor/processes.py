@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from preprocessing.executor.outcome import Attempt, Failure, attempt
+from preprocessing.executor.outcome import Attempt, Failure, attempt, describe
 from preprocessing.executor.pool import Pool, Worker
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
@@ -37,6 +37,7 @@ class _Process(Worker):
         self._spawn()
 
     def _spawn(self) -> None:
+        self._awaited = 0  # stages that it was sent and has not answered for
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -51,31 +52,41 @@ class _Process(Worker):
 
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
         self.make_stage = make_stage
+        try:
+            self.connection.send(make_stage)
+        except OSError:  # it died while it was free: nobody's fault
+            self._spawn()
+            self.connection.send(make_stage)
+        self._awaited += 1
         self.loading = True
-        self.connection.send(make_stage)
 
-    def _await_stage(self) -> None:
+    def loaded(self) -> None:
         try:
             problem = self.connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self.process.join()
             problem = _cause_of_death(self.process.exitcode)
         if problem is not None:
             raise RuntimeError(f"a worker could not load its stage: {problem}")
-        self.loading = False
+        self._awaited -= 1
+        self.loading = self._awaited > 0
 
-    def start(self, index: int, item: Any) -> None:
-        if self.loading:
-            self._await_stage()
+    def start(self, index: int, item: Any) -> bool:
+        try:
+            self.connection.send(_Task(item))
+        except OSError:
+            self._spawn()
+            self.load(self.make_stage)
+            return False
         self.index = index
-        self.connection.send(_Task(item))
+        return True
 
     def collect(self) -> tuple[int, Attempt]:
         assert self.index is not None
         index, self.index = self.index, None
         try:
             made = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             self.process.join()
             made = None, Failure("worker", _cause_of_death(self.process.exitcode)), {}
             self._spawn()
@@ -103,11 +114,15 @@ def _serve(connection: Connection) -> None:
     while True:
         try:
             message = connection.recv()
-        except (EOFError, KeyboardInterrupt):
+        except (EOFError, OSError, KeyboardInterrupt):
             return
         if isinstance(message, _Task):
             assert function is not None, "an item came before its stage"
-            connection.send(attempt(function, message.item))
+            made = attempt(function, message.item)
+            try:
+                connection.send(made)
+            except Exception as error:  # what cannot be pickled
+                connection.send((None, Failure("worker", describe(error)), made[2]))
             continue
         try:
             function = message()

@@ -8,16 +8,22 @@ one item that it was at, and items come out in order.
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError, RayTaskError
 
 from preprocessing.executor.outcome import Attempt, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
+
+PATIENCE_S = 60.0
+
+DIED = "the worker process died"
+"""What the error says names actors and nodes; the same fault must read the same."""
 
 ROOT = Path(__file__).parents[2]
 """What actors import from."""
@@ -33,7 +39,7 @@ def join_ray(count: int) -> None:
     os.environ |= {"RAY_worker_niceness": "0"}  # Ray's own makes actors wait for whatever else is running
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
     try:
-        ray.init(num_cpus=count, include_dashboard=False, **quiet)
+        ray.init("local", num_cpus=count, include_dashboard=False, **quiet)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -50,7 +56,7 @@ class RayActors(Pool):
 
     def __init__(self, count: int, gpus: float = 0.0) -> None:
         super().__init__(count)
-        self.gpus = gpus
+        self.gpus, self._told = gpus, False
         self._began = not ray.is_initialized()
         if self._began:
             join_ray(count)
@@ -60,10 +66,19 @@ class RayActors(Pool):
         return _Actor(self.gpus)
 
     def ready(self, busy: list[Any]) -> list[Any]:
-        """Those whose answer has come, or whose actor died."""
+        """Those whose answer has come, or whose actor died. Says so if the cluster has no room for any for long."""
         of = {worker.answer: worker for worker in busy}
-        done, _ = ray.wait(list(of), num_returns=1, fetch_local=False)
-        return [of[answer] for answer in done]
+        while True:
+            done, _ = ray.wait(list(of), num_returns=1, timeout=PATIENCE_S, fetch_local=False)
+            if done:
+                return [of[answer] for answer in done]
+            if len(busy) == len(self._workers) and all(worker.loading for worker in busy) and not self._told:
+                self._told = True
+                print(
+                    f"waiting for room: {self.count} workers of 1 CPU and {self.gpus:g} GPUs each are asked for, the "
+                    f"cluster has {ray.cluster_resources()}",
+                    file=sys.stderr,
+                )
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -81,32 +96,35 @@ class _Actor(Worker):
 
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
         self.make_stage = make_stage
-        self.loading = self.actor.load.remote(make_stage)
+        self.answer = self.actor.load.remote(make_stage)
+        self.loading = True
 
-    def start(self, index: int, item: Any) -> None:
-        if self.loading is not None:
-            try:
-                problem = ray.get(self.loading)
-            except RayActorError as error:
-                problem = str(error)
-            if problem is not None:
-                raise RuntimeError(f"a worker could not load its stage: {problem}")
-            self.loading = None
+    def loaded(self) -> None:
+        try:
+            problem = ray.get(self.answer)
+        except RayError as error:
+            problem = str(error)
+        if problem is not None:
+            raise RuntimeError(f"a worker could not load its stage: {problem}")
+        self.loading = False
+
+    def start(self, index: int, item: Any) -> bool:
         self.index = index
         self.answer = self.actor.work.remote(item)
+        return True
 
     def collect(self) -> tuple[int, Attempt]:
         assert self.index is not None
         index, self.index = self.index, None
         try:
-            made: Attempt = ray.get(self.answer)
-        except RayActorError:
-            made = None, Failure("worker", "the worker process died"), {}  # what the error says names actors
+            return index, ray.get(self.answer)
+        except RayTaskError as error:  # a result that cannot be sent, say; the actor lives
+            return index, (None, Failure("worker", f"{type(error.cause).__name__}: {error.cause}"), {})
+        except RayError:
+            self.stop()
             self._begin()
             self.load(self.make_stage)
-        except RayError as error:  # a result that cannot be sent, say; the actor lives
-            made = None, Failure("worker", f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"), {}
-        return index, made
+            return index, (None, Failure("worker", DIED), {})
 
     def stop(self) -> None:
         ray.kill(self.actor)

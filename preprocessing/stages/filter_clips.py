@@ -26,14 +26,8 @@ DARKEST, BRIGHTEST = 2 / 255, 253 / 255
 
 CLIP_SCORES = ("short_side", "brightness", "contrast", "clipped_share", "sharpness", "motion", "static_share")
 PEOPLE_SCORES = ("num_people", "found_share", "longest_gap", "stray_share", "outside_share", "mask_area")
-BODY_SCORES = (
-    "reprojection_error",
-    "mask_iou",
-    "joint_acceleration",
-    "landmark_acceleration",
-    "visible_share",
-    "limb_variation",
-)
+LANDMARK_SCORES = ("reprojection_error", "landmark_acceleration", "visible_share", "limb_variation")
+BODY_SCORES = ("mask_iou", "joint_acceleration", *LANDMARK_SCORES)
 
 
 @dataclass

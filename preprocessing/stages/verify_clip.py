@@ -29,6 +29,12 @@ COMPARED_FRAMES = 8
 CLEARLY = 0.15
 """Of all pixels, those that must fit somebody else's colours better before that is taken for a change of places."""
 
+CLEARLY_IN_FRONT_M = 0.3
+"""Of two people whose depths differ by less, no estimate says who is in front."""
+
+FEWEST = 0.01
+"""Of all that masks cover: the pixels from which on it says something whose they are."""
+
 CLOSE = 0.1
 """Of the smaller of two boxes: overlapping by more, people are too near each other to be told apart safely."""
 
@@ -121,16 +127,19 @@ def close_frames(masks: Bool[np.ndarray, "P F H W"]) -> Bool[np.ndarray, " F"]:
 
 def depth_order(body: BodyModel, masks: Bool[np.ndarray, "P F H W"], bodies: Bodies, cameras: Cameras) -> float:
     """Of the pixels that two bodies cover and whose mask is of either, the share that is of the one in front; 1 if
-    there are none."""
+    there are too few. Frames count in which one stands clearly in front."""
     alone = [_drawn(body, bodies.people([index]), cameras, masks.shape[2:])[0] for index in range(len(masks))]
     in_front = _drawn(body, bodies, cameras, masks.shape[2:])
+    forward, away = cameras.world_to_camera[:, 2, :3], cameras.world_to_camera[:, 2, 3]
+    depth = (forward * bodies.translation).sum(axis=-1) + away
     right = wrong = 0
     for a, b in combinations(range(len(masks)), 2):
-        both = alone[a] & alone[b]
+        clear = np.abs(depth[a] - depth[b]) > CLEARLY_IN_FRONT_M
+        both = alone[a] & alone[b] & clear[:, None, None]
         for near, far in ((a, b), (b, a)):
             right += int((both & in_front[near] & masks[near]).sum())
             wrong += int((both & in_front[near] & masks[far]).sum())
-    return right / (right + wrong) if right + wrong else 1.0
+    return right / (right + wrong) if right + wrong > FEWEST * masks.sum() else 1.0
 
 
 def _drawn(

@@ -13,6 +13,7 @@ from models.body import load_body
 from models.body.open_body import ensure_open_body
 from models.geometry import project
 from pipelines.prepare import DEFAULTS, main
+from preprocessing.annotators.phalp_people import require_own_results
 from preprocessing.annotators.phalp_tracks import intrinsics_of
 from preprocessing.manifest import read_manifest, read_rejects
 from preprocessing.sample import Bodies, Cameras, decode
@@ -141,6 +142,12 @@ def test_one_who_is_lost_for_too_long_is_a_stray(made: tuple[Path, Bodies], tmp_
     scores = decode(*Shards(out, row.split).read(0)).meta["scores"]
     assert (scores["num_people"], scores["found_share"]) == (1, 1)
     assert scores["stray_share"] == pytest.approx(8 / 9)
+
+
+def test_videos_of_one_name_do_not_share_results() -> None:
+    require_own_results(["a/walk.mp4", "b/run.mp4", "a/walk.mp4"])  # two parts of one
+    with pytest.raises(ValueError, match=r"a/walk.mp4 and b/walk.one.mov have the same results, demo_walk.pkl"):
+        require_own_results(["a/walk.mp4", "b/walk.one.mov"])
 
 
 @pytest.mark.parametrize(

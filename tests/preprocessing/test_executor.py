@@ -51,6 +51,35 @@ def test_bad_items_cost_themselves_only(executor: str, workers: int) -> None:
     assert [i for i, reason in enumerate(reasons) if reason] == [1, 3, 5]
 
 
+def test_what_cannot_be_sent_costs_its_item_only(executor: str) -> None:
+    with Execution(executor, 2).pool() as pool:
+        good, bad, after = pool.run(EVAL, ["1", "__import__('threading').Lock()", "2"], "evaluate", "item")
+    assert (good.result, after.result) == (1, 2)
+    assert bad.failure
+    assert "cannot pickle" in bad.failure.reason
+
+
+def test_a_worker_that_dies_while_it_is_free_costs_nothing() -> None:
+    items = ["__import__('time').sleep(0.5) or 0", *[f"{i}" for i in range(1, 40)]]
+    with Execution(workers=2).pool() as pool:
+        list(pool.run(EVAL, ["1", "2"], "evaluate", "item"))
+        pool._workers[0].process.kill()  # between two stages
+        pool._workers[0].process.join()
+        outcomes = pool.run(EVAL, items, "evaluate", "item")
+        first = next(outcomes)  # by when the other worker is done with all that it may do
+        free = next(worker for worker in pool._workers if worker.index is None)
+        free.process.kill()
+        free.process.join()
+        assert [first.result, *(outcome.result for outcome in outcomes)] == list(range(40))
+
+
+def test_workers_for_whom_ray_has_no_room_hold_up_nobody(cluster: None) -> None:
+    with Execution("ray", 4).pool() as pool:
+        assert [o.result for o in pool.run(EVAL, [f"{i}" for i in range(20)], "evaluate", "item")] == list(range(20))
+        lengths = pool.run(partial(partial, len), ["a", "bcd"], "measure", "item")
+        assert [outcome.result for outcome in lengths] == [1, 3]
+
+
 def test_order_is_that_of_the_items_not_of_the_clock(executor: str) -> None:
     items = ["__import__('time').sleep(0.3) or 'slow'", *[f"{i}" for i in range(40)]]
     with Execution(executor, 2).pool() as pool:
@@ -115,7 +144,9 @@ def test_a_pool_begins_and_ends_a_ray_of_its_own() -> None:
         ({"executor": "spark"}, "executor is 'spark', it must be one of local, ray"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
         ({"gpus_per_worker": 0.5}, "gpus_per_worker 0.5 is for executor ray"),
-        ({"executor": "ray", "gpus_per_worker": -1.0}, "at least 0"),
+        ({"executor": "ray", "gpus_per_worker": -1.0}, "a part of 1, or whole ones"),
+        ({"executor": "ray", "gpus_per_worker": 1.5}, "a part of 1, or whole ones"),
+        ({"executor": "ray", "gpus_per_worker": float("nan")}, "a part of 1, or whole ones"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:

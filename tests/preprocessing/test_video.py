@@ -7,7 +7,17 @@ import av
 import numpy as np
 import pytest
 
-from preprocessing.video import VideoError, decode_frames, encode_frames, iter_frames, probe, read_frames, write_video
+from preprocessing.video import (
+    VideoError,
+    decode_frames,
+    encode_frames,
+    iter_frames,
+    probe,
+    read_frames,
+    require_even_times,
+    write_video,
+)
+from tests.damaged_videos import encoded
 
 
 def smooth(num_frames: int = 40, height: int = 64, width: int = 64) -> np.ndarray:
@@ -167,3 +177,30 @@ def test_a_uri_is_read_as_the_file_behind_it(tmp_path: Path) -> None:
         probe(f"zip://gone.mp4::{tmp_path}/videos.zip")
     with pytest.raises(VideoError, match=r"nowhere://a\.mp4: cannot be read \(.*nowhere"):
         probe("nowhere://a.mp4")
+
+
+def test_pictures_that_are_not_evenly_spaced_are_told(tmp_path: Path) -> None:
+    frames = np.zeros((9, 32, 32, 3), np.uint8)
+    for name, pts in (("even", [100 * i for i in range(9)]), ("late", [100 * i + 12_000 for i in range(9)])):
+        (tmp_path / name).write_bytes(encoded(frames, "mjpeg", "matroska", "yuvj420p", pts=pts))
+        require_even_times(tmp_path / name)
+    (tmp_path / "whole.mp4").write_bytes(encoded(frames))  # whose pictures are stored in another order
+    require_even_times(tmp_path / "whole.mp4")
+    pts = [100 * i + (300 if i > 4 else 0) for i in range(9)]
+    (tmp_path / "gap").write_bytes(encoded(frames, "mjpeg", "matroska", "yuvj420p", pts=pts))
+    with pytest.raises(VideoError, match=r"gap: variable frame rate, from picture 5 on: convert it"):
+        require_even_times(tmp_path / "gap")
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:b.mp4", "http:x.mp4"])
+def test_names_are_no_protocols(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path(name), np.zeros((3, 32, 48, 3), np.uint8), 24.0)
+    assert probe(Path(name)).width == 48
+
+
+def test_lists_of_other_files_are_not_followed(tmp_path: Path) -> None:
+    write_video(tmp_path / "secret.mp4", np.zeros((3, 32, 48, 3), np.uint8), 24.0)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with pytest.raises(VideoError, match=r"list\.mp4: not a readable video \(none of the formats mov,matroska"):
+        probe(tmp_path / "list.mp4")

@@ -180,3 +180,16 @@ def test_other_suffixes_are_explained(tmp_path) -> None:
     path.write_text("v 0 0 0")
     with pytest.raises(ValueError, match=r"'\.obj'.*\.pkl or \.npz"):
         read_smpl_file(path)
+
+
+def test_a_sparse_matrix_writes_nowhere_but_into_itself(tmp_path, arrays) -> None:
+    regressor = sparse.csc_matrix(arrays["J_regressor"])
+    regressor.indices[3] = 10**9  # a row that is not there
+    path = tmp_path / "body.pkl"
+    path.write_bytes(pickle.dumps(arrays | {"J_regressor": regressor}))
+    with pytest.raises(ValueError, match="indices"):
+        read_smpl_file(path)
+    huge = sparse.csc_matrix(([1.0], [0], np.zeros(10**5 + 1, np.int32)), shape=(10**5, 10**5))
+    path.write_bytes(pickle.dumps(arrays | {"J_regressor": huge}))
+    with pytest.raises(ValueError, match="no body has so many entries"):
+        read_smpl_file(path)

@@ -59,6 +59,8 @@ def test_people_of_amass_stand_upright_and_walk_as_they_did(tmp_path, joints, ra
         ({"poses": np.zeros((9, 30))}, r"expected F×156"),
         ({"poses": np.full((9, 156), np.nan)}, "NaN"),
         ({"mocap_framerate": np.array(0.0)}, "0.0 frames a second"),
+        ({"mocap_framerate": np.array([30.0, 60.0])}, r"\[30\. 60\.\] frames a second: it must be one number"),
+        ({"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3))}, "holds nobody, or no frame"),
         ({"mocap_framerate": "fast"}, "no trans or mocap_framerate or mocap_frame_rate among poses, trans, betas"),
         ({"betas": np.zeros(3)}, r"betas \(3,\), expected 10"),
     ],
@@ -73,5 +75,9 @@ def test_a_truncated_file_is_told(tmp_path) -> None:
     np.savez(tmp_path / "walk.npz", **amass())
     whole = (tmp_path / "walk.npz").read_bytes()
     (tmp_path / "walk.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"walk\.npz: cannot be read as \.npz"):
+        read_motion_file(str(tmp_path / "walk.npz"))
+    np.save(tmp_path / "alone.npy", np.zeros(3))
+    (tmp_path / "alone.npy").rename(tmp_path / "walk.npz")
     with pytest.raises(ValueError, match=r"walk\.npz: cannot be read as \.npz"):
         read_motion_file(str(tmp_path / "walk.npz"))

@@ -117,3 +117,12 @@ def test_the_camera_turns_by_as_much_as_it_turns(degrees):
     cameras.world_to_camera[3:, :3, :3] = turn
     assert camera_turn(cameras) == pytest.approx(degrees, rel=1e-3)
     assert camera_turn(cameras_of(1)) == 0
+
+
+def test_who_stands_beside_somebody_is_not_in_front():
+    """Ten centimetres are less than any estimate knows."""
+    beside = bodies_at([(-0.15, 4.0)] * FRAMES, [(0.15, 4.1)] * FRAMES)
+    video, masks = clip_of(beside)
+    other_way = replace(beside, translation=beside.translation.copy())
+    other_way.translation[..., 2] = beside.translation[::-1, :, 2]
+    assert verify_clip(load_body("open"), video, masks, other_way, cameras_of())["depth_order"] == 1
