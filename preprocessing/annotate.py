@@ -6,9 +6,9 @@ made of the video. Both have the same stages, and may have their masks from SAM 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import track_people
+
+Person = TypeVar("Person", PoseLandmarks, FollowedPerson)
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,22 @@ class Annotator:
         """Adds to ``scores`` what it measures."""
         raise NotImplementedError
 
-    def segment(self, clip: ClipFrames, people: Sequence[PoseLandmarks | FollowedPerson]) -> None:
-        """People's segmentations become those of SAM 2, if it is asked for, and of the size that is stored."""
-        if self.sam2 is not None:
-            boxes = [person.boxes() if isinstance(person, PoseLandmarks) else person.boxes for person in people]
-            for person, likely in zip(people, self.sam2(clip.frames, np.stack(boxes)), strict=True):
-                person.segmentation = likely
-        for person in people:
-            person.segmentation = clip.resize.maps(person.segmentation)
+    def mask(
+        self, clip: ClipFrames, people: list[Person], scores: dict[str, float]
+    ) -> tuple[list[Person], Bool[np.ndarray, "P F h w"]]:
+        """Those who are large enough, and their masks, of the size that is stored."""
+        with stage("mask_people", scores):
+            if self.sam2 is not None:
+                boxes = [person.boxes() if isinstance(person, PoseLandmarks) else person.boxes for person in people]
+                for person, likely in zip(people, self.sam2(clip.frames, np.stack(boxes)), strict=True):
+                    person.segmentation = likely
+            for person in people:
+                person.segmentation = clip.resize.maps(person.segmentation)
+            people, masks, measured = mask_people(people, self.config.mask_people)
+            scores |= measured
+        with stage("filter_people", scores):
+            filter_clip(scores, self.config.filter_people)
+        return people, masks
 
 
 class MediaPipePeople(Annotator):
@@ -95,12 +105,7 @@ class MediaPipePeople(Annotator):
             stretches = follow_people(clip.frames, self.network)
             people, measured = track_people(stretches, len(clip.frames), (height, width), config.track_people)
             scores |= measured
-        with stage("mask_people", scores):
-            self.segment(clip, people)
-            people, masks, measured = mask_people(people, config.mask_people)
-            scores |= measured
-        with stage("filter_people", scores):
-            filter_clip(scores, config.filter_people)
+        people, masks = self.mask(clip, people, scores)
         with stage("estimate_body", scores):
             for person in people:
                 person.pixels = clip.resize.points(person.pixels)
@@ -129,12 +134,7 @@ class PhalpPeople(Annotator):
             bodies = followed.bodies.people([person.index for person in people])
             outside = outside_share(self.body, bodies, intrinsics, (height, width))
             scores |= followed.scores | {"outside_share": outside}
-        with stage("mask_people", scores):
-            self.segment(clip, people)
-            people, masks, measured = mask_people(people, config.mask_people)
-            scores |= measured
-        with stage("filter_people", scores):
-            filter_clip(scores, config.filter_people)
+        people, masks = self.mask(clip, people, scores)
         with stage("estimate_body", scores):
             intrinsics = clip.resize.intrinsics(intrinsics)
             bodies = followed.bodies.people([person.index for person in people])
