@@ -92,8 +92,7 @@ def test_workers_go_on_to_the_next_stage(executor: str) -> None:
         lengths = [outcome.result for outcome in pool.run(partial(partial, len), ["a", "bcd"], "measure", "item")]
         again = [outcome.result for outcome in pool.run(EVAL, [PROCESS] * 6, "evaluate", "item")]
     assert lengths == [1, 3]
-    assert set(again) == set(first)
-    assert len(set(first)) <= 2
+    assert len(set(first + again)) <= 2  # a worker that loads longer may do nothing of the first
 
 
 def test_no_items() -> None:
