@@ -6,6 +6,7 @@ made of the video. Both have the same stages, and may have their masks from SAM 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypeVar
@@ -62,16 +63,16 @@ class Annotation:
     """What made the poses, masks, bodies and camera."""
 
 
-class Annotator:
+class Annotator(ABC):
     """What both ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip."""
 
     def __init__(self, config: PrepareConfig, body: BodyModel) -> None:
         self.config, self.body = config, body
         self.sam2 = SAM2Masks(config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
 
+    @abstractmethod
     def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
         """Adds to ``scores`` what it measures."""
-        raise NotImplementedError
 
     def mask(
         self, clip: ClipFrames, people: list[Person], scores: dict[str, float]

@@ -1,6 +1,6 @@
 """Does an annotated clip agree with itself? Scores that need nothing but the clip, whoever annotated it.
 
-Shapes: ``P`` people, ``F`` frames, ``H W`` pixels, ``J`` joints.
+Shapes: ``P`` people, ``F`` frames, ``H W`` pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from models.body import BodyModel
 from models.geometry import to_camera
+from preprocessing.body_fitting.score import stature_m
 from preprocessing.boxes import area, box_around, shared_area
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.synthetic.people.figure import posed_vertices
@@ -60,12 +61,10 @@ def verify_clip(
     * ``focal``: focal length over the longer side of the picture
     * ``camera_turn``: largest turn of the camera from one frame to the next, degrees
     """
-    vertices = torch.arange(body.num_vertices)
-    rest = body.shaped_at(vertices, torch.as_tensor(bodies.betas))[..., 1]
-    statures = (rest.amax(dim=-1) - rest.amin(dim=-1)).numpy()
+    statures = [stature_m(body, betas) for betas in torch.as_tensor(bodies.betas)]
     scores = {
         "nearest": nearest_m(body, bodies, cameras),
-        "stature": float(statures[np.abs(statures - 1.7).argmax()]),
+        "stature": max(statures, key=lambda stature: abs(stature - 1.7)),
         "focal": float(cameras.intrinsics[:, 0, 0].mean() / max(video.shape[1:3])),
         "camera_turn": camera_turn(cameras),
     }
