@@ -20,12 +20,12 @@ from typing import Any, NoReturn
 
 import jsonargparse
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import pipelines.strategies  # noqa: F401 (makes them known by name)
+from pipelines.callbacks.checkpoint import Checkpoint
 from pipelines.callbacks.guard import FitDiverged, Guard
 from pipelines.callbacks.sample_clips import SampleClips
 from pipelines.callbacks.throughput import Throughput
@@ -92,7 +92,7 @@ class FitCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The sections of their own, and one seed for all."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
         parser.add_lightning_class_args(self.samples, "samples")
         parser.add_lightning_class_args(Guard, "guard")
         parser.add_class_arguments(RunLogger, "mlflow", skip={"run_id"}, instantiate=False)

@@ -13,6 +13,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from models.checkpoint import read_checkpoint
+from models.isa_dit.module import ISADiTModule
 from pipelines import fit_dit, fit_vae
 from pipelines.cache_latents import cache_latents
 from pipelines.checkpoint_files import WholeFiles
@@ -99,6 +100,35 @@ def test_a_killed_fit_goes_on_as_if_nothing_had_happened(kind_and_data, tracking
     assert ours["lr_schedulers"] == theirs["lr_schedulers"]
     position = [content["loops"]["fit_loop"]["state_dict"]["combined_loader"] for content in (ours, theirs)]
     assert position[0] == position[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("monitor", ["null", "val/loss"])
+def test_a_fit_that_stops_in_a_validation_makes_it_again(tmp_path, tracking, vae_checkpoint, monkeypatch, monitor):
+    shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, people=2, num_frames=9, size=(32, 32))
+    cache_latents(str(shards), str(vae_checkpoint), str(tmp_path / "latents"), num_frames=5)
+    options = ("--data.batch_size=2", f"--checkpoint.monitor={monitor}", "--checkpoint.save_top_k=1")
+    step_of_validation = ISADiTModule.validation_step
+
+    def stop_at_step_6(self, batch, batch_idx):
+        if self.global_step == 6:
+            raise KeyboardInterrupt
+        return step_of_validation(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ISADiTModule, "validation_step", stop_at_step_6)
+        with pytest.raises(SystemExit):
+            fit_dit.main(dit_arguments(tmp_path / "latents", "stopped", *options))
+    assert torch.load("stopped/last.ckpt", weights_only=True)["global_step"] == 3
+    fit_dit.main(dit_arguments(tmp_path / "latents", "stopped", *options, "--ckpt_path=stopped/last.ckpt"))
+    fit_dit.main(dit_arguments(tmp_path / "latents", "whole", *options))
+
+    stopped, whole = history(tracking, "stopped"), history(tracking, "whole")
+    assert len(whole["val/loss"]) == 2
+    for name in whole.keys() - {"train/clips_per_s"}:
+        assert stopped[name] == whole[name], name
+    ours, theirs = (read_checkpoint(f"{folder}/last.ckpt", "")["state_dict"] for folder in ("stopped", "whole"))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 def test_a_checkpoint_that_is_cut_short_does_not_replace_the_last(tmp_path, monkeypatch):
