@@ -18,7 +18,7 @@ VAE      ?= outputs/demo/vae/last.ckpt
 # sam2 and deepspeed come as source: they are built after torch, against it, without their CUDA parts.
 SOURCE_ONLY := ^(sam2|deepspeed)==
 
-.PHONY: help setup lock lint format test demo demo-real shards check-shards synthetic generate ablate-vae ablate-dit mlflow clean
+.PHONY: help setup lock lint format test demo demo-real shards check-shards synthetic generate ablate-vae ablate-dit peers mlflow clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -85,6 +85,9 @@ ablate-vae: $(READY)  ## What the VAE's training strategies are worth, each left
 
 ablate-dit: $(READY)  ## What tells the video about bodies: ISA, its parts, and 2D ControlNets side by side
 	$(PYTHON) -m benchmarks.ablate_dit --workers $(WORKERS)
+
+peers: $(READY)  ## Install the loaders that benchmarks/loader.py measures ours beside
+	$(UV) pip install --python $(PYTHON) --no-deps -r benchmarks/peers.txt
 
 mlflow: $(READY)  ## Open MLflow on the runs made here
 	$(VENV)/bin/mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///outputs/mlflow.db} --port $${PORT:-5000}

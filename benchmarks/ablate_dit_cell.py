@@ -35,7 +35,7 @@ from models.vae.module import load_vae
 from pipelines import fit_dit
 from pipelines.metrics.image import psnr, ssim
 from pipelines.shuffle import shuffled_motion
-from preprocessing.sample import decode
+from preprocessing.sample_files import decode
 
 CONFIG = "configs/dit/ablation.yaml"
 SAMPLING_STEPS, GUIDANCE = 12, 1.5

@@ -15,7 +15,7 @@ from datamodules.latent_files import SCHEMA_VERSION as LATENT_VERSION
 from pipelines import fit_vae, synthesize
 from pipelines.cache_latents import cache_latents
 from preprocessing.manifest import MANIFEST, write_atomically
-from preprocessing.sample import SCHEMA_VERSION as CLIP_VERSION
+from preprocessing.sample_files import SCHEMA_VERSION as CLIP_VERSION
 from preprocessing.synthetic.sets import SETS
 
 SIZE, FPS, CLIP_FRAMES = 64, 8, 17

@@ -18,7 +18,8 @@ from datamodules.clips import ClipDataset, to_pixels
 from datamodules.shards import Shards
 from datamodules.surface import Surface
 from datamodules.transforms import crop, fit, take_frames
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import decode
 
 MAX_PEOPLE = 8
 MOTION_SEED = 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -10,14 +12,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augment import Augment, choose_frames, still_window, structured_motion
-from datamodules.mixture import Mixture
+from datamodules.buckets import Bucket, BucketOrder, best_bucket, check_size
+from datamodules.mixture import Mixture, counts_of
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule
 from datamodules.surface import Surface
 from datamodules.transforms import fit, take_frames
 from models.batch import ClipBatch
-from models.timeline import SPATIAL_FACTOR, check_num_frames
-from preprocessing.sample import Bodies, Sample, decode, decode_bodies
+from preprocessing.sample import Bodies, Sample
+from preprocessing.sample_files import decode, decode_bodies
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 
@@ -28,6 +31,8 @@ class ClipDataset(Dataset):
     Args:
         training: index by position: shuffled, random windows, augmented. Otherwise by row, frames from ``start`` on.
         cache: keep every decoded clip in memory.
+        buckets: in training, instead of ``num_frames`` and ``size`` for all.
+        global_batch: samples of a step over all ranks, which are of one bucket.
 
     Raises:
         ValueError: if a clip is too short.
@@ -46,11 +51,20 @@ class ClipDataset(Dataset):
         window: tuple[int, int] | None = None,
         start: int = 0,
         weights: list[float] | None = None,
+        buckets: Sequence[Bucket] = (),
+        global_batch: int = 1,
     ) -> None:
-        shards.require_frames(num_frames, start)
-        self.order = Mixture(shards.sizes, weights, seed) if training else None
-        self.window = window or size
-        self.shards, self.num_frames, self.size, self.surface = shards, num_frames, size, surface
+        self.buckets, self.bucket_of = [Bucket(size, num_frames)], [0] * len(shards)
+        self.order: Callable[[int], int] | None = None
+        if training and buckets:
+            shards.require_frames(min(bucket.num_frames for bucket in buckets))
+            self.buckets = list(buckets)
+            self.bucket_of = [best_bucket(row.size, row.num_frames, buckets) for row in shards.rows]
+            self.order = BucketOrder(self.bucket_of, shards.sizes, weights, seed, global_batch)
+        else:
+            shards.require_frames(num_frames, start)
+            self.order = Mixture(shards.sizes, counts_of(weights, shards.sizes), seed) if training else None
+        self.shards, self.surface, self.window = shards, surface, window
         self.seed, self.training, self.augment, self.start = seed, training, augment, start
         self._cache: dict[int, tuple[Sample, Tensor, Tensor]] | None = {} if cache else None
 
@@ -58,27 +72,33 @@ class ClipDataset(Dataset):
         return len(self.shards)
 
     def __getitem__(self, index: int) -> ClipBatch:
-        speed, frames, augment = 1.0, self.start + np.arange(self.num_frames), None
         row = self.row_at(index)
+        size, num_frames = self.size_of(row), self.buckets[self.bucket_of[row]].num_frames
+        window = self.window or size
+        speed, frames, augment = 1.0, self.start + np.arange(num_frames), None
         if self.training:
             rng, augment = np.random.default_rng((self.seed, index)), self.augment
-            frames, speed = choose_frames(self.shards.rows[row].num_frames, self.num_frames, augment, rng)
+            frames, speed = choose_frames(self.shards.rows[row].num_frames, num_frames, augment, rng)
         sample, points, rest_points = self._load(row, frames)
-        sample = fit(sample, self.size)
+        sample = fit(sample, size)
         if augment is not None and rng.random() < augment.motion_probability:
-            sample = structured_motion(sample, self.window, augment, rng)
-        elif self.training and self.window != self.size:
-            sample = still_window(sample, self.window, rng)
+            sample = structured_motion(sample, window, augment, rng)
+        elif self.training and window != size:
+            sample = still_window(sample, window, rng)
         return self._to_batch(sample, points, rest_points, sample.fps / speed)
 
     def row_at(self, index: int) -> int:
         """Which clip an index stands for."""
         return index if self.order is None else self.order(index)
 
+    def size_of(self, row: int) -> tuple[int, int]:
+        """(H, W) that the pictures of a clip are scaled and cropped to."""
+        return self.buckets[self.bucket_of[row]].size
+
     def frames_of(self, row: int, frames: Int[np.ndarray, " R"]) -> ClipBatch:
-        """Some frames of a clip, in ascending order, scaled and cropped to ``size`` and not augmented."""
+        """Some frames of a clip, in ascending order, scaled and cropped and not augmented."""
         sample, points, rest_points = self._load(row, frames)
-        return self._to_batch(fit(sample, self.size), points, rest_points, sample.fps)
+        return self._to_batch(fit(sample, self.size_of(row)), points, rest_points, sample.fps)
 
     def bodies(self, row: int) -> Bodies:
         """Of all frames of a clip; its video is not decoded for them."""
@@ -129,6 +149,8 @@ class ClipDataModule(StreamDataModule):
             whole pictures. A VAE learns as much from windows and they cost less.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
+        buckets: training sees each clip in the size and length of these that suit it best, batched with its like;
+            null for ``size`` and ``num_frames`` for all. Validation and test always have those.
     """
 
     def __init__(
@@ -146,19 +168,20 @@ class ClipDataModule(StreamDataModule):
         augment: Augment | None = None,
         cache: bool = False,
         weights: list[float] | None = None,
+        buckets: list[Bucket] | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers)
-        check_num_frames(num_frames)
-        for name, sides in (("size", size), ("window", window or size)):
-            if any(side <= 0 or side % SPATIAL_FACTOR for side in sides):
-                raise ValueError(f"{name} is (H, W) in multiples of {SPATIAL_FACTOR} pixels, not {tuple(sides)}")
-        if window and any(part > whole for part, whole in zip(window, size, strict=True)):
-            raise ValueError(f"window {tuple(window)} must lie within size {tuple(size)}")
+        check_size("window", window or size)
+        for bucket in (Bucket(size, num_frames), *(buckets or ())):
+            if window and any(part > whole for part, whole in zip(window, bucket.size, strict=True)):
+                raise ValueError(f"window {tuple(window)} must lie within size {tuple(bucket.size)}")
         if cache and num_workers:
             raise ValueError(f"cache keeps clips in this process: set num_workers to 0, not {num_workers}")
         self.shards, self.num_frames, self.size, self.seed = shards, num_frames, (size[0], size[1]), seed
         self.num_points, self.body, self.max_people = num_points, body, max_people
         self.window, self.augment, self.cache, self.weights = window, augment, cache, weights
+        self.buckets = buckets or []
+        self.fixed_batch = bool(buckets)
 
     def dataset(self, split: str) -> ClipDataset:
         """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
@@ -175,6 +198,8 @@ class ClipDataModule(StreamDataModule):
             self.cache,
             self.window,
             weights=self.weights,
+            buckets=self.buckets,
+            global_batch=self.global_batch,
         )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.latent_files import LatentInfo, LatentSample, decode_latents
-from datamodules.mixture import Mixture
+from datamodules.mixture import Mixture, counts_of
 from datamodules.references import choose_references
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate
@@ -61,7 +61,7 @@ class LatentDataset(Dataset):
         weights: list[float] | None = None,
     ) -> None:
         self.references = references
-        self.order = Mixture(shards.sizes, weights, seed) if training else None
+        self.order = Mixture(shards.sizes, counts_of(weights, shards.sizes), seed) if training else None
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training
         self.maps = maps
         self._cache: dict[int, tuple[LatentSample, BodyBatch]] | None = {} if cache else None

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from webdataset.tariterators import base_plus_ext
 
 MANIFEST = "manifest.parquet"
-COLUMNS = ("key", "shard", "split", "num_frames")
+COLUMNS = ("key", "shard", "split", "num_frames", "height", "width")
 """What a manifest must tell of a clip for it to be read; it may tell more."""
 
 
@@ -29,6 +29,8 @@ class Row(NamedTuple):
     key: str
     tar: Path
     num_frames: int
+    size: tuple[int, int]
+    """(H, W) of its pictures, pixels."""
 
 
 class Shards:
@@ -99,7 +101,7 @@ def _load_manifest(folder: Path) -> pa.Table:
 def _read_manifest(folder: Path, split: str) -> list[Row]:
     table = _load_manifest(folder)
     rows = table.filter(pc.equal(table["split"], split)).select(list(COLUMNS)).to_pylist()
-    return [Row(row["key"], folder / row["shard"], row["num_frames"]) for row in rows]
+    return [Row(row["key"], folder / row["shard"], row["num_frames"], (row["height"], row["width"])) for row in rows]
 
 
 def _clip_offsets(tar_path: Path) -> dict[str, int]:

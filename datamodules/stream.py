@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 BatchT = TypeVar("BatchT")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=128)  # more than there are sources and buckets
 def epoch_order(seed: int, epoch: int, num_samples: int) -> np.ndarray:
     """The permutation of an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(num_samples)
@@ -54,6 +54,8 @@ class PositionLoader(DataLoader):
     """A loader over positions that knows how far training is, whatever its workers have fetched ahead."""
 
     sampler: PositionSampler
+    fixed_batch: bool = False
+    """Whether a position means the same sample only in global batches of the same size."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
@@ -63,10 +65,16 @@ class PositionLoader(DataLoader):
 
     def state_dict(self) -> dict[str, int]:
         """Position after the batches yielded so far."""
-        return {"position": self.sampler.position}
+        return {"position": self.sampler.position, "global_batch": self.sampler.global_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a saved position."""
+        """Go on from a saved position. Raises ``ValueError`` if it means other samples here."""
+        saved, ours = state.get("global_batch"), self.sampler.global_batch
+        if self.fixed_batch and saved != ours:
+            raise ValueError(
+                f"the checkpoint's fit had {saved} clips a batch over all ranks, this one has {ours}: with "
+                "data.buckets they must be as many, or some clips would be seen twice and others not at all"
+            )
         self.sampler.position = state["position"]
 
 
@@ -106,6 +114,9 @@ class StreamDataModule(LightningDataModule):
     Splits are called ``train``, ``val`` and ``test``.
     """
 
+    fixed_batch = False
+    """See ``PositionLoader``."""
+
     def __init__(self, batch_size: int, num_workers: int) -> None:
         super().__init__()
         if batch_size < 1:
@@ -120,7 +131,9 @@ class StreamDataModule(LightningDataModule):
         """Shuffled, endless, resumable."""
         dataset = self.dataset("train")
         sampler = PositionSampler(dataset, self.batch_size, *self._rank())  # type: ignore[arg-type]
-        return PositionLoader(dataset, sampler=sampler, **self._loader_options())
+        loader = PositionLoader(dataset, sampler=sampler, **self._loader_options())
+        loader.fixed_batch = self.fixed_batch
+        return loader
 
     def val_dataloader(self) -> DataLoader:
         """In the order of the manifest; with several ranks the last samples may be repeated, so that none waits."""
@@ -135,6 +148,11 @@ class StreamDataModule(LightningDataModule):
         rank, world_size = self._rank()
         sampler: DistributedSampler = DistributedSampler(dataset, world_size, rank, shuffle=False)
         return DataLoader(dataset, sampler=sampler, **self._loader_options())
+
+    @property
+    def global_batch(self) -> int:
+        """Samples of a step, over all ranks."""
+        return self.batch_size * self._rank()[1]
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int, UInt8
 from torch.nn import functional
 
 from models.geometry import crop_intrinsics, scale_intrinsics
-from preprocessing.sample import Sample
+from preprocessing.sample import Presence, Sample
 
 
 def take_frames(sample: Sample, frames: Int[np.ndarray, " F"]) -> Sample:
@@ -41,6 +41,7 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
         video=_resize_frames(sample.video, height, width),
         background=None if sample.background is None else _resize_frames(sample.background, height, width),
         masks=_resize_masks(sample.masks, height, width),
+        presence=None,
         cameras=replace(sample.cameras, intrinsics=intrinsics.numpy()),
     )
 
@@ -65,6 +66,7 @@ def crop(sample: Sample, top: Int[np.ndarray, " F"], left: Int[np.ndarray, " F"]
         video=cut(sample.video),
         background=None if sample.background is None else cut(sample.background),
         masks=rearrange(cut(rearrange(sample.masks, "P F H W -> F H W P")), "F H W P -> P F H W"),
+        presence=None,
         cameras=replace(sample.cameras, intrinsics=torch.stack(moved).numpy()),
     )
 
@@ -77,19 +79,19 @@ def cover(sample: Sample, size: tuple[int, int]) -> Sample:
 
 
 def fit(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Scale to cover ``size`` (H, W), then cut the centre: the same whichever frames of a clip are at hand."""
-    covering = cover(sample, size)
-    margins = [(full - side) // 2 for full, side in zip(covering.video.shape[1:3], size, strict=True)]
-    top, left = (np.full(sample.num_frames, margin) for margin in margins)
-    return crop(covering, top, left, size)
-
-
-def fit_to_people(sample: Sample, size: tuple[int, int]) -> Sample:
-    """Scale to cover ``size`` (H, W), then cut to where the people are: the same window in all frames."""
-    covering = cover(sample, size)
-    top = window_with_most(rearrange(covering.masks, "P F H W -> P F W H").sum((1, 2)), size[0])
-    left = window_with_most(covering.masks.sum((1, 2)), size[1])
+    """Scale to cover ``size`` (H, W), then cut to where the people are: the same window in all frames, and whichever
+    frames of a clip are at hand."""
+    covering, presence = cover(sample, size), sample.presence or Presence.of(sample.masks)
+    height, width = covering.video.shape[1:3]
+    top, left = _start(presence.rows, height, size[0]), _start(presence.columns, width, size[1])
     return crop(covering, np.full(sample.num_frames, top), np.full(sample.num_frames, left), size)
+
+
+def _start(seen: Int[np.ndarray, "P N"], full: int, length: int) -> int:
+    """``window_with_most`` where what is ``seen`` in N pixels has been scaled to ``full`` ones."""
+    scale = full / seen.shape[1]
+    start = window_with_most(seen, min(seen.shape[1], round(length / scale)))
+    return min(round(start * scale), full - length)
 
 
 def window_with_most(seen: Int[np.ndarray, "P N"], length: int) -> int:

@@ -30,7 +30,8 @@ from pipelines.cli import run
 from pipelines.panels import contact_sheet
 from pipelines.scoring import bootstrap
 from preprocessing.manifest import ManifestRow, read_manifest
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import decode
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import decode_frames
 

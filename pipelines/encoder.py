@@ -18,7 +18,8 @@ from torch.utils.data import Dataset
 from datamodules.shards import Shards
 from datamodules.transforms import fit, take_frames
 from models.vae.autoencoder import VideoVAE
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import decode
 
 
 class Encoder:

@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from datamodules.augment import Augment
+from datamodules.buckets import Bucket
 from datamodules.clips import ClipDataModule, to_pixels
 from datamodules.latent_files import LatentInfo, checkpoint_hash
 from datamodules.latents import info_of_resumed, without_padding
@@ -49,6 +50,7 @@ class PixelDataModule(ClipDataModule):
         autocast: encode in bfloat16.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
         weights: how often training sees each folder's clips, relative to each other; null for all clips alike.
+        buckets: sizes and lengths that training sees clips in, each in what suits it best; null for one of each.
 
     Raises:
         ValueError: if a number is out of range, or there is no such autoencoder.
@@ -73,10 +75,11 @@ class PixelDataModule(ClipDataModule):
         seed: int = 0,
         cache: bool = False,
         weights: list[float] | None = None,
+        buckets: list[Bucket] | None = None,
     ) -> None:
         super().__init__(
             shards, num_frames, size, batch_size, num_workers, num_points, body, max_people, seed, None, augment, cache,
-            weights,
+            weights, buckets,
         )  # fmt: skip
         for name, value in (("references", references), ("statistics_clips", statistics_clips)):
             if value < 1:

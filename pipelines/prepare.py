@@ -46,7 +46,7 @@ from preprocessing.manifest import (
 )
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
-from preprocessing.sample import SCHEMA_VERSION
+from preprocessing.sample_files import SCHEMA_VERSION
 from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, is_still, scan_video
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources

@@ -18,14 +18,15 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datamodules.shards import Shards
-from datamodules.transforms import cover, fit, fit_to_people, take_frames
+from datamodules.transforms import cover, fit, take_frames
 from models.body import HeadModel, load_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
 from pipelines.estimation import people_in_picture, people_in_video
 from preprocessing.annotators.motion_file import read_motion_file, read_npz
 from preprocessing.manifest import read_manifest
-from preprocessing.sample import Bodies, Cameras, Sample, decode
+from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample_files import decode
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.scene.cameras import Shot, place
 from preprocessing.video import VIDEO_SUFFIXES, iter_frames
@@ -88,7 +89,7 @@ def read_reference(name: str, size: tuple[int, int], body: str, people: int = 1)
 
 def _framed(name: str, sample: Sample, size: tuple[int, int]) -> Sample:
     """Scaled and cropped to ``size``; says so if that cuts people."""
-    framed, whole = fit_to_people(sample, size), cover(sample, size)
+    framed, whole = fit(sample, size), cover(sample, size)
     shown = framed.masks.sum((1, 2, 3)) / np.maximum(whole.masks.sum((1, 2, 3)), 1)
     if shown.min() < 1 - CUT_SHARE:
         lost = " and ".join(f"{1 - share:.0%}" for share in shown)

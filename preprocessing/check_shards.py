@@ -17,7 +17,8 @@ import webdataset as wds
 from models.body import BodyModel, load_body
 from preprocessing.body_fitting.silhouette import mask_iou
 from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
-from preprocessing.sample import NUM_HEAD_JOINTS, Bodies, Cameras, Sample, SampleError, decode
+from preprocessing.sample import NUM_HEAD_JOINTS, Bodies, Cameras, Sample, SampleError
+from preprocessing.sample_files import decode
 from preprocessing.synthetic.render.bodies import render_bodies
 
 MAX_ANGLE_RAD = 4 * np.pi

@@ -14,6 +14,7 @@ ALLOWED = {
     "datamodules": (
         "datamodules",
         "preprocessing.sample",
+        "preprocessing.sample_files",
         "preprocessing.video",
         "models.batch",
         "models.checkpoint",  # latents name their autoencoder by its checkpoint

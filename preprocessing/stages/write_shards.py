@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from preprocessing.manifest import MANIFEST, REJECTED, SPLITS, ManifestRow, sample_hash, sync_folder
-from preprocessing.sample import Sample, encode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import encode
 
 KEY = re.compile(r"[0-9A-Za-z]+_\d{8}_\d{8}\.")
 """What the name of a clip's file begins with: see ``make_key``."""

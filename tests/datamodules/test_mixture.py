@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.clips import ClipDataModule
-from datamodules.mixture import BLOCK, Mixture
+from datamodules.mixture import BLOCK, Mixture, counts_of
 from datamodules.stream import sample_at
 from tests.shard_factory import small_shards
 
@@ -14,7 +14,7 @@ SIZES = [7, 0, 400, 3]
 
 
 def test_shares_are_exact_in_every_block_and_close_anywhere():
-    mixture = Mixture(SIZES, [1, 0, 2, 0.5], seed=3)
+    mixture = Mixture(SIZES, counts_of([1, 0, 2, 0.5], SIZES), seed=3)
     samples = np.array([mixture(position) for position in range(3 * BLOCK)])
     source = np.searchsorted(np.cumsum(SIZES), samples, side="right")
     for block in np.split(source, 3):
@@ -25,7 +25,7 @@ def test_shares_are_exact_in_every_block_and_close_anywhere():
 
 
 def test_each_source_is_seen_whole_before_any_of_it_comes_again():
-    mixture = Mixture(SIZES, [1, 0, 2, 0.5], seed=3)
+    mixture = Mixture(SIZES, counts_of([1, 0, 2, 0.5], SIZES), seed=3)
     samples = [mixture(position) for position in range(5 * BLOCK)]
     for start, size in ((0, 7), (7, 400), (407, 3)):
         of_it = [sample for sample in samples if start <= sample < start + size]
@@ -34,10 +34,10 @@ def test_each_source_is_seen_whole_before_any_of_it_comes_again():
 
 
 def test_a_position_says_all_whatever_was_asked_before():
-    first, again = Mixture(SIZES, [1, 0, 2, 1], 0), Mixture(SIZES, [1, 0, 2, 1], 0)
+    first, again = Mixture(SIZES, counts_of([1, 0, 2, 1], SIZES), 0), Mixture(SIZES, counts_of([1, 0, 2, 1], SIZES), 0)
     forwards = [first(position) for position in range(4000)]
     assert [again(position) for position in reversed(range(4000))] == forwards[::-1]
-    assert [Mixture(SIZES, [1, 0, 2, 1], 1)(position) for position in range(4000)] != forwards
+    assert [Mixture(SIZES, counts_of([1, 0, 2, 1], SIZES), 1)(position) for position in range(4000)] != forwards
 
 
 def test_without_weights_all_samples_are_alike():
@@ -57,7 +57,7 @@ def test_without_weights_all_samples_are_alike():
 )
 def test_weights_that_cannot_be_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
-        Mixture(SIZES, weights, 0)
+        counts_of(weights, SIZES)
 
 
 def test_a_data_module_mixes_its_folders(tmp_path):

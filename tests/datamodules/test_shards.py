@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules.shards import Shards
-from preprocessing.sample import encode
+from preprocessing.sample_files import encode
 from tests.shard_factory import make_sample, small_shards, write_shards
 
 

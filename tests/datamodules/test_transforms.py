@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.transforms import cover, crop, fit, fit_to_people, resize, take_frames, window_with_most
+from datamodules.transforms import cover, crop, fit, resize, take_frames, window_with_most
 from models.geometry import project
+from preprocessing.sample_files import decode, encode
 from tests.shard_factory import make_sample
 
 
@@ -53,10 +54,9 @@ def test_a_projected_point_follows_its_pixel_through_a_moving_crop(sample):
         np.testing.assert_array_equal(cropped.background[f], sample.background[f][window])
 
 
-@pytest.mark.parametrize("fitting", [fit, fit_to_people])
-@pytest.mark.parametrize("size", [(64, 64), (32, 48), (16, 16), (48, 64)])
-def test_fit_gives_the_size_and_keeps_point_and_pixel_together(sample, size, fitting):
-    fitted = fitting(sample, size)
+@pytest.mark.parametrize("size", [(64, 64), (32, 48), (16, 16), (48, 64), (40, 40), (120, 88)])
+def test_fit_gives_the_size_and_keeps_point_and_pixel_together(sample, size):
+    fitted = fit(sample, size)
     assert fitted.video.shape == (5, *size, 3)
     assert fitted.masks.shape == (2, 5, *size)
     centre = projected(fitted)
@@ -65,9 +65,22 @@ def test_fit_gives_the_size_and_keeps_point_and_pixel_together(sample, size, fit
     torch.testing.assert_close(centre[visible], disc_centres(fitted)[visible], rtol=0, atol=0.7)
 
 
-def test_fit_cuts_the_same_whichever_frames_are_at_hand(sample):
-    whole, part = fit(sample, (40, 40)), fit(take_frames(sample, np.array([1, 4])), (40, 40))
-    np.testing.assert_array_equal(part.video, whole.video[[1, 4]])
+@pytest.mark.parametrize("size", [(48, 24), (24, 64), (40, 16), (96, 64)])
+def test_fit_cuts_the_same_whichever_frames_are_at_hand(size):
+    """A disc that walks from the left border to the right one."""
+    sample = make_sample(0, num_frames=9)
+    sample.masks[0] = False
+    for frame in range(9):
+        sample.masks[0, frame, 30:40, 6 * frame : 6 * frame + 12] = True
+    files = encode(sample)
+    whole = fit(decode("a", files), size)
+    for start, stop in ((0, 1), (2, 5), (8, 9)):
+        part = fit(decode("a", files, start, stop - start), size)
+        np.testing.assert_array_equal(part.video, whole.video[start:stop])
+        np.testing.assert_array_equal(part.cameras.intrinsics, whole.cameras.intrinsics[start:stop])
+    np.testing.assert_array_equal(
+        fit(take_frames(decode("a", files), np.array([1, 4])), size).video, whole.video[[1, 4]]
+    )
 
 
 def test_fit_cuts_to_where_the_people_are(sample):
@@ -80,11 +93,9 @@ def test_fit_cuts_to_where_the_people_are(sample):
         masks=np.concatenate([sample.masks, room], axis=-1),
     )
     for side in (wide, replace(wide, masks=np.concatenate([room, sample.masks], axis=-1))):
-        fitted = fit_to_people(side, (48, 64))
+        fitted = fit(side, (48, 64))
         np.testing.assert_array_equal(fitted.masks.sum((-1, -2)), sample.masks.sum((-1, -2)))
-    torch.testing.assert_close(
-        projected(fit_to_people(wide, (48, 64))), disc_centres(fit_to_people(wide, (48, 64))), rtol=0, atol=0.3
-    )
+    torch.testing.assert_close(projected(fit(wide, (48, 64))), disc_centres(fit(wide, (48, 64))), rtol=0, atol=0.3)
 
 
 def test_a_window_loses_the_least_of_people_who_count_the_same():

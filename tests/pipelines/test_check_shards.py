@@ -14,7 +14,8 @@ from pipelines import synthesize
 from pipelines.check_shards import check_shards
 from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards, out_of_range
 from preprocessing.manifest import read_manifest, write_manifest
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, pack_clip
 from tests.shard_factory import make_sample, write_shards
 

@@ -11,7 +11,8 @@ from datamodules.shards import Shards
 from pipelines.prepare import main, parse, prepare
 from preprocessing.check_shards import CheckPixels, CheckShard, list_shards
 from preprocessing.manifest import read_manifest, read_rejects
-from preprocessing.sample import Sample, decode
+from preprocessing.sample import Sample
+from preprocessing.sample_files import decode
 from preprocessing.scan_video import group_by_file, scan_video
 from preprocessing.sources import SourceConfig, find_sources
 from preprocessing.video import encode_frames, probe, read_frames, write_video

@@ -16,7 +16,8 @@ from pipelines.prepare import DEFAULTS, main
 from preprocessing.annotators.phalp_people import require_own_results
 from preprocessing.annotators.phalp_tracks import intrinsics_of
 from preprocessing.manifest import read_manifest, read_rejects
-from preprocessing.sample import Bodies, Cameras, decode
+from preprocessing.sample import Bodies, Cameras
+from preprocessing.sample_files import decode
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
 from tests.phalp_factory import FOCAL_OF_LONGER_SIDE, write_results

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from preprocessing.sample import SCHEMA_VERSION, Sample, SampleError, decode, encode, make_key
+from preprocessing.sample import Sample, SampleError, make_key
+from preprocessing.sample_files import SCHEMA_VERSION, decode, encode
 from tests.shard_factory import make_sample
 
 

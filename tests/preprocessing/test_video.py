@@ -61,6 +61,14 @@ def test_every_window_equals_that_part_of_the_clip(length: int) -> None:
         np.testing.assert_array_equal(decode_frames(data, start, start + length), whole[start : start + length])
 
 
+@pytest.mark.parametrize("width", [8, 16, 24, 40, 48, 56, 72, 88, 96])
+def test_narrow_clips_are_read(width: int) -> None:
+    frames = smooth(12, 32, width)
+    data = encode_frames(frames, fps=24.0)
+    assert psnr(decode_frames(data), frames) > 34
+    assert psnr(decode_frames(data, 7, 10), frames[7:10]) > 34
+
+
 @pytest.mark.parametrize("window", [(-1, 3), (3, 3), (38, 41)])
 def test_windows_outside_the_clip_are_refused(window: tuple[int, int]) -> None:
     with pytest.raises(VideoError, match="the clip has 40"):

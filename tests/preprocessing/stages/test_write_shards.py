@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import webdataset as wds
 
-from preprocessing.sample import decode
+from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, Written, discard_unfinished, pack_clip
 from tests.shard_factory import make_sample
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.body import BodyModel
-from preprocessing.sample import Sample, check, decode, encode
+from preprocessing.sample import Sample, check
+from preprocessing.sample_files import decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 
 TINY = ClipSettings("tiny", size=32, num_frames=5, fps=4.0)

@@ -8,7 +8,8 @@ import torch
 from benchmarks.synthetic_quality import points_on_masks
 from models.body import BodyModel, SurfacePoints
 from models.geometry import plucker_rays
-from preprocessing.sample import Geometry, Sample, decode, decode_geometry, encode
+from preprocessing.sample import Geometry, Sample
+from preprocessing.sample_files import decode, decode_geometry, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
 from preprocessing.synthetic.motion.plan import Seat
 from preprocessing.synthetic.people.figure import posed_vertices

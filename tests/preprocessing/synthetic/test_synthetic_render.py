@@ -5,7 +5,8 @@ import torch
 
 from models.body import BodyModel, SurfacePoints
 from models.geometry import invert_rigid, plucker_rays, project
-from preprocessing.sample import Bodies, Cameras, Sample, decode, encode
+from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample_files import decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 from preprocessing.synthetic.people.figure import dress, posed_vertices
 from preprocessing.synthetic.people.person import person

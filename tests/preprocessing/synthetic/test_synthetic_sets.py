@@ -9,7 +9,8 @@ from PIL import Image
 from models.body import BodyModel, load_body
 from preprocessing.executor import StageFailed
 from preprocessing.manifest import SPLITS
-from preprocessing.sample import NUM_HEAD_JOINTS, check, decode, decode_geometry, encode
+from preprocessing.sample import NUM_HEAD_JOINTS, check
+from preprocessing.sample_files import decode, decode_geometry, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
 from preprocessing.synthetic.own import Own, deal, find_assets
 from preprocessing.synthetic.scene.hdri import read_panorama
