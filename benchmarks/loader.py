@@ -12,6 +12,7 @@ own; rounds go by turns, so that whatever else the machine does meets all three,
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import json
 import multiprocessing
@@ -30,7 +31,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.clips import ClipDataModule, ClipDataset
-from datamodules.shards import Row, Shards
+from datamodules.shards import Shards
 from datamodules.stream import PositionLoader, PositionSampler, collate, sample_at
 from datamodules.surface import Surface
 from preprocessing.manifest import read_manifest, write_manifest
@@ -115,9 +116,14 @@ WRITE = {"ours": write_ours, "litdata": write_litdata, "mosaicml-streaming": wri
 class OneClip(Shards):
     """Shards of one clip: whichever was put into ``clip``."""
 
-    def __init__(self, num_frames: int) -> None:
+    def __init__(self) -> None:
         self.clip: tuple[str, Files] = "", {}
-        self.rows, self.sizes, self.split = [Row("", Path(), num_frames)], [1], "train"
+
+    def __len__(self) -> int:
+        return 1
+
+    def require_frames(self, num_frames: int, start: int = 0) -> None:
+        """All have as many."""
 
     def read(self, index: int) -> tuple[str, Files]:
         """What was put in."""
@@ -128,7 +134,7 @@ class Decoded:
     """A clip's files as a batch of one, by the code that reads ours."""
 
     def __init__(self, what: Reading) -> None:
-        self.clip = OneClip(what.num_frames)
+        self.clip = OneClip()
         surface = Surface(what.num_points, "open", what.max_people)
         self.dataset = ClipDataset(self.clip, what.num_frames, what.size, surface)
 
@@ -187,7 +193,7 @@ def loader_of(folder: Path, what: Reading) -> DataLoader:
     if what.reader == "litdata":
         return litdata.StreamingDataLoader(FromLitdata(folder, make), shuffle=True, **options)
     if what.reader == "mosaicml-streaming":
-        return streaming.StreamingDataLoader(FromMosaicML(folder, make, what.batch_size), **options)
+        return DataLoader(FromMosaicML(folder, make, what.batch_size), **options)  # its own takes no batch of a class
     if what.batches:
         return ClipDataModule(
             str(folder),
@@ -201,6 +207,12 @@ def loader_of(folder: Path, what: Reading) -> DataLoader:
         ).train_dataloader()
     files = OurFiles(Shards(folder, "train"))
     return PositionLoader(files, sampler=PositionSampler(files, what.batch_size), **options)
+
+
+def begin() -> None:
+    """Loaders' workers begin as copies of the process, as in a program on Linux: here they would as new ones."""
+    multiprocessing.set_start_method("fork", force=True)
+    importlib.import_module("pandas")  # Arrow imports it to filter a table; a fit has it from MLflow
 
 
 def measure(folder: Path, what: Reading) -> tuple[float, float]:
@@ -221,7 +233,7 @@ def _clips_in(batch: Any) -> int:
 
 def measure_apart(folder: Path, what: Reading) -> tuple[float, float]:
     """``measure`` in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin) as process:
         return process.submit(measure, folder, what).result()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
 from datamodules.mixture import BLOCK, Mixture, Turns, counts_of
 from models.timeline import SPATIAL_FACTOR, check_num_frames
@@ -42,6 +43,18 @@ def best_bucket(size: tuple[int, int], num_frames: int, buckets: Sequence[Bucket
     return max(possible, key=lambda number: (_kept_share(size, buckets[number].size), buckets[number].num_frames))
 
 
+def best_buckets(
+    height: Int[np.ndarray, " N"],
+    width: Int[np.ndarray, " N"],
+    num_frames: Int[np.ndarray, " N"],
+    buckets: Sequence[Bucket],
+) -> Int[np.ndarray, " N"]:
+    """``best_bucket`` of many clips, of which few differ in shape and length."""
+    kinds, of_clip = np.unique(np.stack([height, width, num_frames]), axis=1, return_inverse=True)
+    best = [best_bucket((int(h), int(w)), int(frames), buckets) for h, w, frames in kinds.T]
+    return np.array(best)[of_clip]
+
+
 def _kept_share(size: tuple[int, int], of_bucket: tuple[int, int]) -> float:
     """Of a picture, what is left when it is scaled to cover the bucket's size and cropped; to a thousandth, so that
     sizes of the same shape are alike."""
@@ -65,7 +78,7 @@ class BucketOrder:
 
     def __init__(
         self,
-        bucket_of: Sequence[int],
+        bucket_of: Sequence[int] | Int[np.ndarray, " N"],
         sizes: Sequence[int],
         weights: Sequence[float | int] | None,
         seed: int,

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augment import Augment, choose_frames, still_window, structured_motion
-from datamodules.buckets import Bucket, BucketOrder, best_bucket, check_size
+from datamodules.buckets import Bucket, BucketOrder, best_buckets, check_size
 from datamodules.mixture import Mixture, counts_of
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule
@@ -54,12 +54,13 @@ class ClipDataset(Dataset):
         buckets: Sequence[Bucket] = (),
         global_batch: int = 1,
     ) -> None:
-        self.buckets, self.bucket_of = [Bucket(size, num_frames)], [0] * len(shards)
+        self.buckets, self.bucket_of = [Bucket(size, num_frames)], np.zeros(len(shards), int)
         self.order: Callable[[int], int] | None = None
         if training and buckets:
             shards.require_frames(min(bucket.num_frames for bucket in buckets))
             self.buckets = list(buckets)
-            self.bucket_of = [best_bucket(row.size, row.num_frames, buckets) for row in shards.rows]
+            column = shards.rows.column
+            self.bucket_of = best_buckets(column("height"), column("width"), column("num_frames"), buckets)
             self.order = BucketOrder(self.bucket_of, shards.sizes, weights, seed, global_batch)
         else:
             shards.require_frames(num_frames, start)

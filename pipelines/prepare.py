@@ -35,6 +35,7 @@ from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
 from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
+    SCHEMA,
     ManifestRow,
     Reject,
     read_job,
@@ -51,7 +52,7 @@ from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources
 from preprocessing.stages.split_scenes import Window
-from preprocessing.stages.write_shards import ShardSet, Written, discard_unfinished
+from preprocessing.stages.write_shards import ShardSet, discard_unfinished
 from preprocessing.summary import summarise, summarise_stages
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
@@ -187,18 +188,18 @@ def _annotate(
     """Rows of the clips that went into shards, what to show of them, their sources and scores; and the refused."""
     sheets = out / UNFINISHED / "sheets"
     sheets.mkdir(exist_ok=True)
-    written = [_written(entry["written"]) for entry in journal if entry["written"]]
+    written = [ManifestRow(**entry["row"]) for entry in journal if entry["row"]]
     with ShardSet(out, config.write_shards, written) as shards:
         for outcome in pool.run(
             partial(PrepareClip, config), clips[len(journal) :], "prepare", "clip", done=len(journal)
         ):
             entry: dict[str, Any] = {
-                "written": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
+                "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
             }  # fmt: skip
             if outcome.result:
                 if len(shards.rows) < config.preview_clips:
                     write_atomically(sheets / outcome.result.packed.row.key, outcome.result.sheet)
-                entry["written"] = asdict(shards.write(outcome.result.packed))
+                entry["row"] = asdict(shards.write(outcome.result.packed))
                 entry["scores"] = outcome.result.scores
             journal.append(entry)
     cards, scores, rejects = [], [], []
@@ -207,7 +208,7 @@ def _annotate(
             f = Failure(**entry["failure"])
             rejects.append(Reject(clip.source.name, f.stage, f.reason, f.scores, clip.window.start, clip.window.stop))
             continue
-        row = _written(entry["written"]).row
+        row = ManifestRow(**entry["row"])
         scores.append((clip.source.name, entry["scores"]))
         if (sheets / row.key).exists():
             cards.append(Card(row, entry["scores"], (sheets / row.key).read_bytes()))
@@ -223,14 +224,10 @@ def _scanned_video(entry: dict[str, Any]) -> ScannedVideo:
     return ScannedVideo(**{**entry, "windows": windows, "rejects": [Reject(**reject) for reject in entry["rejects"]]})
 
 
-def _written(entry: dict[str, Any]) -> Written:
-    return Written(ManifestRow(**entry["row"]), entry["end"])
-
-
 def job_hash(sources: list[Source], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and size (wherever they lie), the settings, and the schema."""
+    """What decides the output: the sources, by name and size (wherever they lie), the settings, and the schemas."""
     named = [[asdict(source) | {"place": ""}, file_version(source.place).partition(":")[0]] for source in sources]
-    decisive = [SCHEMA_VERSION, asdict(config), named, files_used(sources, config)]
+    decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, files_used(sources, config)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import webdataset as wds
+from webdataset.tariterators import base_plus_ext
 
 from models.body import BodyModel, load_body
 from preprocessing.body_fitting.silhouette import mask_iou
@@ -102,6 +104,7 @@ class CheckShard:
         expected = {row.key: (number, row) for number, row in enumerate(shard.rows)}
         seen: set[str] = set()
         try:
+            places = _places(shard.path)
             for raw in wds.WebDataset([str(shard.path)], shardshuffle=False, handler=wds.reraise_exception):
                 key, where = raw["__key__"], f"{shard.path.name} {raw['__key__']}"
                 if key not in expected or key in seen:
@@ -112,11 +115,26 @@ class CheckShard:
                 files = {name: data for name, data in raw.items() if not name.startswith("__")}
                 if sample_hash(files) != row.sha256:
                     yield Damage("other bytes", where, "not those that the manifest promises")
+                if (place := places.get(key)) != (row.offset, row.num_bytes):
+                    told = f"the manifest says {(row.offset, row.num_bytes)}"
+                    yield Damage("other place", where, f"begins at, and takes, {place} bytes: {told}")
                 yield from (Damage(kind, where, what) for kind, what in self.check_clip(row, files, number))
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             yield Damage("unreadable shard", shard.path.name, str(error))
         for key in sorted(expected.keys() - seen):
             yield Damage("missing clip", f"{shard.path.name} {key}", "listed in the manifest")
+
+
+def _places(path: Path) -> dict[str, tuple[int, int]]:
+    """Key → where its files begin in a tar, and how many bytes they take there; up to where it is damaged."""
+    first: dict[str, int] = {}
+    end: dict[str, int] = {}
+    with tarfile.open(path, "r:") as tar, suppress(tarfile.TarError):
+        for member in tar:
+            key = base_plus_ext(member.name)[0]
+            first.setdefault(key, member.offset)
+            end[key] = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return {key: (start, end[key] - start) for key, start in first.items()}
 
 
 class CheckPixels:

@@ -48,6 +48,10 @@ class ManifestRow:
     """Mean acceleration of the body's joints, m/s²: how much it jerks."""
     licence: str
     shard: str
+    offset: int
+    """Bytes of the shard before the clip's files."""
+    num_bytes: int
+    """That its files take in the shard."""
     sha256: str
     """Of the sample's files: see ``sample_hash``."""
     origin: str = ""

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -33,19 +34,10 @@ class ShardConfig:
 
 @dataclass(frozen=True)
 class PackedClip:
-    """A clip as the bytes of its files and the row that describes it (without the shard it will be in)."""
+    """A clip as the bytes of its files and the row that describes it (without its place in a shard)."""
 
     row: ManifestRow
     files: dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A clip that is on disk, in a shard that may not be full yet."""
-
-    row: ManifestRow
-    end: int
-    """Bytes of its shard up to the end of the clip."""
 
 
 def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> PackedClip:
@@ -69,6 +61,8 @@ def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> Pack
         split=split,
         licence=sample.meta["licence"],
         shard="",
+        offset=0,
+        num_bytes=0,
         sha256=sample_hash(files),
         origin=sample.meta.get("origin", ""),
         caption=sample.meta.get("caption", ""),
@@ -118,25 +112,25 @@ class ShardSet:
         ValueError: if a shard that was being filled is gone or too short.
     """
 
-    def __init__(self, folder: Path, config: ShardConfig, written: Sequence[Written] | None = None) -> None:
+    def __init__(self, folder: Path, config: ShardConfig, written: Sequence[ManifestRow] | None = None) -> None:
         self.folder = folder
         self.config = config
-        self.rows: list[ManifestRow] = [clip.row for clip in written or ()]
-        """Of all clips written so far, each with its shard."""
+        self.rows = list(written or ())
+        """Of all clips written so far, each with its place in a shard."""
         self._goes_on = written is not None
         self._open: dict[str, _Shard] = {}
         self._count = dict.fromkeys(SPLITS, 0)
         folder.mkdir(parents=True, exist_ok=True)
-        for clip in written or ():
-            self._count[clip.row.split] = int(clip.row.shard.removesuffix(".tar").rpartition("-")[2]) + 1
-        last = {clip.row.shard: clip for clip in written or ()}
-        clips = [row.shard for row in self.rows]
-        for name, clip in last.items():
+        for row in self.rows:
+            self._count[row.split] = int(row.shard.removesuffix(".tar").rpartition("-")[2]) + 1
+        clips = Counter(row.shard for row in self.rows)
+        last = {row.shard: row for row in self.rows}
+        for name, row in last.items():
             if not (folder / name).exists():
-                self._open[clip.row.split] = _Shard(folder / name, clips.count(name), clip.end)
+                self._open[row.split] = _Shard(folder / name, clips[name], row.offset + row.num_bytes)
 
-    def write(self, clip: PackedClip) -> Written:
-        """Append a clip to the open shard of its split. It is on disk when this returns."""
+    def write(self, clip: PackedClip) -> ManifestRow:
+        """Append a clip to the open shard of its split; gives its row. It is on disk when this returns."""
         split = clip.row.split
         members = tar_members(clip.row.key, clip.files)
         shard = self._open.get(split)
@@ -146,9 +140,9 @@ class ShardSet:
         if shard is None:
             shard = self._open[split] = _Shard(self.folder / f"{split}-{self._count[split]:06d}.tar")
             self._count[split] += 1
+        self.rows.append(replace(clip.row, shard=shard.path.name, offset=shard.end, num_bytes=len(members)))
         shard.write(members)
-        self.rows.append(replace(clip.row, shard=shard.path.name))
-        return Written(self.rows[-1], shard.end)
+        return self.rows[-1]
 
     def __enter__(self) -> ShardSet:
         return self

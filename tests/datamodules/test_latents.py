@@ -37,7 +37,7 @@ def make_latents(number: int, background: bool = True, head: bool = False) -> La
 def write_latents(folder, samples, split="train", vae_sha256="0" * 64):
     with ShardSet(folder, ShardConfig(10, 1e9)) as shards:
         for sample in samples:
-            row = ManifestRow(sample.key, "", 0, FRAMES, 8.0, 24, 16, 1, split, None, None, None, "", "", "")
+            row = ManifestRow(sample.key, "", 0, FRAMES, 8.0, 24, 16, 1, split, None, None, None, "", "", 0, 0, "")
             shards.write(PackedClip(row, {"latents.npz": encode_latents(sample)}))
     LatentInfo(vae_sha256, "tiny", MEAN, STD, FRAMES, SIZE).save(folder)
     write_manifest(folder, shards.rows, job="test")

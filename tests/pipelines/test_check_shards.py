@@ -70,6 +70,8 @@ def test_rows_that_contradict_each_other_or_the_clip_are_found(shards: Path) -> 
     wrong = replace(rows[0], num_frames=9, licence="mine")
     write_manifest(shards, [wrong, *rows[1:]], "test")
     assert found(shards) == [("other than in the manifest", f"{rows[0].shard} {rows[0].key}")] * 2
+    write_manifest(shards, [replace(rows[0], offset=512), *rows[1:]], "test")
+    assert found(shards) == [("other place", f"{rows[0].shard} {rows[0].key}")]
     write_manifest(shards, [*rows, replace(rows[1], split="val")], "test")
     assert ("doubled key", f"{rows[1].shard} {rows[1].key}") in found(shards)
     assert ("source in two splits", f"{rows[1].shard} {rows[1].key}") in found(shards)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import webdataset as wds
 
+from preprocessing.manifest import ManifestRow
 from preprocessing.sample_files import decode
-from preprocessing.stages.write_shards import ShardConfig, ShardSet, Written, discard_unfinished, pack_clip
+from preprocessing.stages.write_shards import ShardConfig, ShardSet, discard_unfinished, pack_clip
 from tests.shard_factory import make_sample
 
 CLIPS = [pack_clip(make_sample(i, num_frames=5), f"{i}.mp4", 0, "train" if i % 2 else "val") for i in range(5)]
@@ -122,7 +123,7 @@ def test_what_goes_on_is_kept_when_something_fails(tmp_path: Path) -> None:
             written.append(shards.write(CLIPS[0]))
             raise KeyboardInterrupt
 
-    written: list[Written] = []
+    written: list[ManifestRow] = []
     with pytest.raises(KeyboardInterrupt):
         fail_in_the_middle()
     assert [path.name for path in tmp_path.iterdir()] == [".val-000000.tar.partial"]
