@@ -61,7 +61,8 @@ demo-real: $(READY)  ## The same path, continued on real clips: make demo-real V
 shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
 	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=folder)
 	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) \
-	   --executor $(EXECUTOR) --workers $(WORKERS) $(if $(GPUS_PER_WORKER),--gpus_per_worker $(GPUS_PER_WORKER))
+	   --executor $(EXECUTOR) --workers $(WORKERS) $(if $(GPU_ACTORS),--gpu_actors $(GPU_ACTORS)) \
+	   $(if $(GPUS_PER_ACTOR),--gpus_per_actor $(GPUS_PER_ACTOR))
 
 check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=folder
 	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS)

@@ -83,6 +83,8 @@ def fit(sample: Sample, size: tuple[int, int]) -> Sample:
     frames of a clip are at hand."""
     covering, presence = cover(sample, size), sample.presence or Presence.of(sample.masks)
     height, width = covering.video.shape[1:3]
+    if (height, width) == size:
+        return covering
     top, left = _start(presence.rows, height, size[0]), _start(presence.columns, width, size[1])
     return crop(covering, np.full(sample.num_frames, top), np.full(sample.num_frames, left), size)
 

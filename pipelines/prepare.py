@@ -30,7 +30,7 @@ from jsonargparse import ArgumentParser
 from models.body import load_body
 from pipelines.data_run import log_data
 from preprocessing.annotators.phalp_people import require_own_results, results_name
-from preprocessing.annotators.sam2_masks import network_of
+from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
 from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
 from preprocessing.journal import Journal, only_process_in
@@ -189,10 +189,10 @@ def _annotate(
     sheets = out / UNFINISHED / "sheets"
     sheets.mkdir(exist_ok=True)
     written = [ManifestRow(**entry["row"]) for entry in journal if entry["row"]]
+    sam2 = partial(SAM2Masks, config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
+    make_stage = partial(PrepareClip, config, sam2 and pool.shared(sam2))
     with ShardSet(out, config.write_shards, written) as shards:
-        for outcome in pool.run(
-            partial(PrepareClip, config), clips[len(journal) :], "prepare", "clip", done=len(journal)
-        ):
+        for outcome in pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal)):
             entry: dict[str, Any] = {
                 "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
             }  # fmt: skip
@@ -262,11 +262,12 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
         "--executor", default="local", help="local processes, or ray: actors, of RAY_ADDRESS if it is set"
     )
     parser.add_argument("--workers", type=int, default=1, help="of them, each computing with one thread")
-    parser.add_argument("--gpus_per_worker", type=float, default=0.0, help="on ray; 0.25 lets four share a GPU")
+    parser.add_argument("--gpu_actors", type=int, default=0, help="on ray: that run SAM 2 for all workers")
+    parser.add_argument("--gpus_per_actor", type=float, default=1.0, help="on ray; 0.5 lets two share a GPU")
     parser.add_class_arguments(PrepareConfig, None)
     given = parser.instantiate(parser.parse_args(arguments))
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
-    execution = Execution(given.executor, given.workers, given.gpus_per_worker)
+    execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor)
     return given.videos, given.out, PrepareConfig(**fields), execution
 
 

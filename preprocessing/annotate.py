@@ -20,7 +20,7 @@ from preprocessing.annotators.follow_people import follow_people
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.annotators.phalp_people import FollowedPerson, follow_with_phalp
 from preprocessing.annotators.pose import PoseLandmarks
-from preprocessing.annotators.sam2_masks import SAM2Masks
+from preprocessing.annotators.sam2_masks import MakeMasks, sam2_name
 from preprocessing.body_fitting.camera import static_cameras
 from preprocessing.body_fitting.score import outside_share, score_bodies, worst
 from preprocessing.executor import stage
@@ -64,11 +64,18 @@ class Annotation:
 
 
 class Annotator(ABC):
-    """What both ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip."""
+    """What both ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip.
 
-    def __init__(self, config: PrepareConfig, body: BodyModel) -> None:
-        self.config, self.body = config, body
-        self.sam2 = SAM2Masks(config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
+    Args:
+        sam2: makes the masks; None for those of whatever follows people.
+    """
+
+    def __init__(self, config: PrepareConfig, body: BodyModel, sam2: MakeMasks | None) -> None:
+        self.config, self.body, self.sam2 = config, body, sam2
+
+    def mask_name(self, tracker: str) -> str:
+        """Who made the masks."""
+        return tracker if self.sam2 is None else sam2_name(self.config.mask_people.sam2)
 
     @abstractmethod
     def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
@@ -95,8 +102,8 @@ class Annotator(ABC):
 class MediaPipePeople(Annotator):
     """MediaPipe's networks follow people; bodies are fitted to landmarks and masks."""
 
-    def __init__(self, config: PrepareConfig, body: BodyModel) -> None:
-        super().__init__(config, body)
+    def __init__(self, config: PrepareConfig, body: BodyModel, sam2: MakeMasks | None) -> None:
+        super().__init__(config, body, sam2)
         self.network = MediaPipePose()
 
     def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
@@ -116,7 +123,7 @@ class MediaPipePeople(Annotator):
         mediapipe = f"mediapipe {version('mediapipe')}"
         annotators = {
             "pose": mediapipe,
-            "masks": self.sam2.name if self.sam2 else mediapipe,
+            "masks": self.mask_name(mediapipe),
             "body": f"fit of the {config.estimate_body.body} body",
             "camera": STILL_CAMERA,
         }
@@ -143,5 +150,5 @@ class PhalpPeople(Annotator):
             scores |= worst(per_person)
             filter_clip(scores, config.filter_bodies)
         own = "4D-Humans"
-        annotators = {"pose": own, "masks": self.sam2.name if self.sam2 else own, "body": own, "camera": STILL_CAMERA}
+        annotators = {"pose": own, "masks": self.mask_name(own), "body": own, "camera": STILL_CAMERA}
         return Annotation(masks, bodies, static_cameras(intrinsics, len(clip.frames)), per_person, annotators)

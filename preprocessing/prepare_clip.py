@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.body import load_body
 from preprocessing.annotate import ClipFrames, MediaPipePeople, PhalpPeople
+from preprocessing.annotators.sam2_masks import MakeMasks
 from preprocessing.executor import Rejected, stage
 from preprocessing.manifest import split_of
 from preprocessing.preview import draw_sheet
@@ -44,13 +46,17 @@ class PreparedClip:
 
 
 class PrepareClip:
-    """Read, judge, annotate, verify and encode one clip."""
+    """Read, judge, annotate, verify and encode one clip.
 
-    def __init__(self, config: PrepareConfig) -> None:
+    Args:
+        make_sam2: gives what makes SAM 2's masks; None if they are not asked for.
+    """
+
+    def __init__(self, config: PrepareConfig, make_sam2: Callable[[], MakeMasks] | None = None) -> None:
         self.config = config
         self.body = load_body(config.estimate_body.body)
         way = PhalpPeople if config.track_people.annotator == "phalp" else MediaPipePeople
-        self.annotate = way(config, self.body)
+        self.annotate = way(config, self.body, make_sam2() if make_sam2 else None)
 
     def __call__(self, clip: Clip) -> PreparedClip:
         """Raises ``StageFailed`` naming the stage that refused the clip or broke on it, with the scores so far."""

@@ -7,7 +7,7 @@ what a clip takes does not grow with its length (but for the masks themselves).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -54,6 +54,10 @@ class SAM2Config:
             raise ValueError(f"sam2.image_size is {self.image_size}, it must be a multiple of 64")
 
 
+MakeMasks = Callable[[UInt8[np.ndarray, "F H W 3"], Float[np.ndarray, "P F 4"]], UInt8[np.ndarray, "P F H W"]]
+"""What ``SAM2Masks`` does when called, here or elsewhere."""
+
+
 class SAM2Masks:
     """Loads the network once; on a GPU, in bfloat16, if there is one.
 
@@ -66,7 +70,6 @@ class SAM2Masks:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.predictor = build_predictor(network_of(config), config.image_size).to(self.device)
         _load(self.predictor, Path(config.checkpoint))
-        self.name = f"sam2 {version('sam2')}, {Path(config.checkpoint).name}"
 
     def __call__(
         self, frames: UInt8[np.ndarray, "F H W 3"], boxes: Float[np.ndarray, "P F 4"]
@@ -185,6 +188,11 @@ def network_of(config: SAM2Config) -> str:
     if name not in networks:
         raise ValueError(f"mask_people.sam2.checkpoint {name} is none of {', '.join(sorted(networks))}: keep its name")
     return networks[name]
+
+
+def sam2_name(config: SAM2Config) -> str:
+    """What made the masks, for whoever reads them."""
+    return f"sam2 {version('sam2')}, {Path(config.checkpoint).name}"
 
 
 def _load(predictor: torch.nn.Module, path: Path) -> None:

@@ -26,19 +26,22 @@ class Execution:
     executor: str = "local"
     """``local`` processes, or actors on ``ray``."""
     workers: int = 1
-    gpus_per_worker: float = 0.0
-    """On Ray; a part of 1 lets several share a GPU. Local processes see them all."""
+    gpu_actors: int = 0
+    """On Ray: so many actors do for all workers what runs on GPUs (see ``Pool.shared``), for the workers have none. By
+    default each worker does it itself; local ones see all GPUs, those on Ray compute on their CPU."""
+    gpus_per_actor: float = 1.0
+    """A part of 1 lets several actors share a GPU."""
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise ValueError(f"executor is {self.executor!r}, it must be one of {', '.join(EXECUTORS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
-        part = 0 <= self.gpus_per_worker <= 1 or (self.gpus_per_worker > 1 and float(self.gpus_per_worker).is_integer())
-        if not part or (self.gpus_per_worker and self.executor == "local"):
-            raise ValueError(
-                f"gpus_per_worker {self.gpus_per_worker:g} is for executor ray: a part of 1, or whole ones"
-            )
+        if self.gpu_actors < 0 or (self.gpu_actors and self.executor == "local"):
+            raise ValueError(f"gpu_actors {self.gpu_actors} is for executor ray, and at least 0")
+        share = self.gpus_per_actor
+        if not (0 < share <= 1 or (share > 1 and float(share).is_integer())):
+            raise ValueError(f"gpus_per_actor is {share:g}, it must be a part of 1, or whole ones")
 
     def pool(self) -> Pool:
         """The workers, not begun."""
@@ -46,7 +49,7 @@ class Execution:
             return Processes(self.workers)
         from preprocessing.executor.ray_actors import RayActors  # here, as importing Ray takes a second
 
-        return RayActors(self.workers, self.gpus_per_worker)
+        return RayActors(self.workers, self.gpu_actors, self.gpus_per_actor)
 
 
 def run(

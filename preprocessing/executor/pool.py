@@ -61,6 +61,15 @@ class Pool(ABC):
     def ready(self, busy: list[Any]) -> list[Any]:
         """Waits until some of the workers that load or are at an item have finished that, and says which."""
 
+    def shared(self, make: Callable[[], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
+        """What stages are to make instead, in their workers, of something that asks for a GPU: itself or, in a pool
+        that has actors for such things, a function that has one of them do it. ``make`` is picklable.
+
+        Raises:
+            RuntimeError: if an actor cannot make it.
+        """
+        return make
+
     def __enter__(self) -> Pool:
         return self
 

@@ -20,8 +20,8 @@ PROCESS = "__import__('os').getpid()"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """One Ray for all tests: each pool would begin its own."""
-    join_ray(2)
+    """One Ray for all tests: each pool would begin its own. It only believes that it has a GPU."""
+    join_ray(2, gpus=1)
     yield
     ray.shutdown()
 
@@ -119,6 +119,34 @@ def test_a_stage_that_cannot_be_made_is_not_blamed_on_items(executor: str) -> No
         list(pool.run(partial(eval, "__import__('os')._exit(4)"), ["1"], "evaluate", "item"))
 
 
+def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None) -> None:
+    items = [PROCESS, "__import__('ray').get_gpu_ids()", "1 / 0", "__import__('os')._exit(3)", PROCESS, "6"]
+    with Execution("ray", 2, gpu_actors=2, gpus_per_actor=0.5).pool() as pool:
+        asked = pool.run(pool.shared(EVAL), items, "evaluate", "item")
+        process, gpus, fault, dead, later, number = asked
+        (worker,) = pool.run(EVAL, [PROCESS], "evaluate", "item")
+    assert gpus.result == [0]
+    assert worker.result not in (process.result, later.result, None)
+    assert number.result == 6
+    assert fault.failure
+    assert fault.failure.reason.startswith("ZeroDivisionError: division by zero")
+    assert dead.failure
+    assert "the actor with the GPU died twice over it" in dead.failure.reason
+
+
+def test_what_cannot_be_shared_says_why(cluster: None) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)could not load what it is to do on a GPU: .*no weights"),
+        Execution("ray", 2, gpu_actors=1).pool() as pool,
+    ):
+        pool.shared(partial(eval, "exec('raise ValueError(\"no weights\")')"))
+
+
+def test_without_such_actors_workers_do_it_themselves(executor: str) -> None:
+    with Execution(executor, 1).pool() as pool:
+        assert pool.shared(EVAL) is EVAL
+
+
 def test_leaving_early_ends_the_workers(executor: str) -> None:
     began = time.monotonic()
     with Execution(executor, 2).pool() as pool:
@@ -142,10 +170,11 @@ def test_a_pool_begins_and_ends_a_ray_of_its_own() -> None:
     [
         ({"executor": "spark"}, "executor is 'spark', it must be one of local, ray"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
-        ({"gpus_per_worker": 0.5}, "gpus_per_worker 0.5 is for executor ray"),
-        ({"executor": "ray", "gpus_per_worker": -1.0}, "a part of 1, or whole ones"),
-        ({"executor": "ray", "gpus_per_worker": 1.5}, "a part of 1, or whole ones"),
-        ({"executor": "ray", "gpus_per_worker": float("nan")}, "a part of 1, or whole ones"),
+        ({"gpu_actors": 1}, "gpu_actors 1 is for executor ray"),
+        ({"executor": "ray", "gpu_actors": -1}, "gpu_actors -1 .* at least 0"),
+        ({"executor": "ray", "gpus_per_actor": 0.0}, "gpus_per_actor is 0, it must be a part of 1"),
+        ({"executor": "ray", "gpus_per_actor": 1.5}, "a part of 1, or whole ones"),
+        ({"executor": "ray", "gpus_per_actor": float("nan")}, "a part of 1, or whole ones"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
