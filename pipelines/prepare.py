@@ -29,7 +29,7 @@ from jsonargparse import ArgumentParser
 
 from models.body import load_body
 from pipelines.data_run import log_data
-from preprocessing.annotators.phalp_people import require_own_results, results_name
+from preprocessing.annotators.results import folder_of, require_own_results, results_name
 from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
 from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
@@ -73,8 +73,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
     """
     check_files(config)
     sources, unusable = find_sources(videos, config.sources)
-    if config.track_people.annotator == "phalp":
-        require_own_results(source.place for source in sources)
+    if not config.track_people.follows:
+        require_own_results((source.place for source in sources), config.track_people)
     job = job_hash(sources, config)
     with only_process_in(out):
         if (done := read_job(out)) is not None:
@@ -116,11 +116,12 @@ def check_files(config: PrepareConfig) -> None:
     load_body(config.estimate_body.body)
     if config.mask_people.annotator == "sam2":
         network_of(config.mask_people.sam2)
-    if config.track_people.annotator == "phalp" and not Path(config.track_people.phalp.results).is_dir():
-        raise ValueError(
-            f"track_people.phalp.results is {config.track_people.phalp.results!r}, which is no folder: give the "
-            "results folder of 4D-Humans"
-        )
+    if not config.track_people.follows:
+        folder, setting = folder_of(config.track_people)
+        if not folder or not Path(folder).is_dir():
+            raise ValueError(
+                f"{setting} is {folder!r}, which is no folder: give the one with what was made of the videos"
+            )
 
 
 def _open_state(out: Path, job: str) -> Path:
@@ -236,9 +237,9 @@ def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, 
     files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
     if config.mask_people.annotator == "sam2":
         files.add(Path(config.mask_people.sam2.checkpoint))
-    if config.track_people.annotator == "phalp":
-        results = Path(config.track_people.phalp.results)
-        files |= {results / results_name(source.place) for source in sources}
+    if not config.track_people.follows:
+        folder = Path(folder_of(config.track_people)[0])
+        files |= {folder / results_name(source.place, config.track_people) for source in sources}
     return [(file.name, file.stat().st_size if file.is_file() else -1) for file in sorted(files)]
 
 

@@ -1,13 +1,13 @@
-"""The frames of a clip → masks, bodies and cameras of the people in it, by either of two ways.
+"""The frames of a clip → masks, bodies and cameras of the people in it, by one of three ways.
 
 ``MediaPipePeople`` follows people itself and fits bodies to what it sees; ``PhalpPeople`` takes over what 4D-Humans
-made of the video. Both have the same stages, and may have their masks from SAM 2.
+made of the video, ``OwnPeople`` what the user did. All have the same stages, and may have their masks from SAM 2.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -17,11 +17,13 @@ from jaxtyping import Bool, UInt8
 
 from models.body import BodyModel
 from preprocessing.annotators.follow_people import follow_people
+from preprocessing.annotators.followed_clip import FollowedClip, FollowedPerson
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
-from preprocessing.annotators.phalp_people import FollowedPerson, follow_with_phalp
+from preprocessing.annotators.own_people import follow_own
+from preprocessing.annotators.phalp_people import follow_with_phalp
 from preprocessing.annotators.pose import PoseLandmarks
+from preprocessing.annotators.results import results_of
 from preprocessing.annotators.sam2_masks import MakeMasks, sam2_name
-from preprocessing.body_fitting.camera import static_cameras
 from preprocessing.body_fitting.score import outside_share, score_bodies, worst
 from preprocessing.executor import stage
 from preprocessing.sample import STILL_CAMERA, Bodies, Cameras
@@ -64,7 +66,7 @@ class Annotation:
 
 
 class Annotator(ABC):
-    """What both ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip.
+    """What all ways have in common. Raises, when called, ``StageFailed`` naming the stage that refused the clip.
 
     Args:
         sam2: makes the masks; None for those of whatever follows people.
@@ -130,25 +132,66 @@ class MediaPipePeople(Annotator):
         return Annotation(masks, fit.bodies, fit.cameras, fit.scores, annotators)
 
 
-class PhalpPeople(Annotator):
-    """4D-Humans followed people and estimated SMPL bodies, each in the axes of the camera of its frame."""
+class FollowedPeople(Annotator):
+    """Somebody else followed people and estimated their bodies."""
+
+    @abstractmethod
+    def follow(self, clip: ClipFrames) -> tuple[FollowedClip, str]:
+        """The people, in pictures of the size that annotators see, and what is said of the camera."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Who did."""
 
     def __call__(self, clip: ClipFrames, scores: dict[str, float]) -> Annotation:
         """See ``Annotator``."""
-        config, (height, width) = self.config, clip.frames.shape[1:3]
+        config, size = self.config, (clip.frames.shape[1], clip.frames.shape[2])
         with stage("track_people", scores):
-            followed = follow_with_phalp(clip.place, clip.window, clip.video_size, (height, width), config.track_people)
-            people, intrinsics = followed.people, torch.from_numpy(followed.intrinsics)
-            bodies = followed.bodies.people([person.index for person in people])
-            outside = outside_share(self.body, bodies, intrinsics, (height, width))
+            followed, camera = self.follow(clip)
+            bodies = followed.bodies.people([person.index for person in followed.people])
+            outside = outside_share(self.body, bodies, followed.cameras, size)
             scores |= followed.scores | {"outside_share": outside}
-        people, masks = self.mask(clip, people, scores)
+        people, masks = self.mask(clip, followed.people, scores)
         with stage("estimate_body", scores):
-            intrinsics = clip.resize.intrinsics(intrinsics)
+            intrinsics = clip.resize.intrinsics(torch.from_numpy(followed.cameras.intrinsics))
+            cameras = replace(followed.cameras, intrinsics=intrinsics.numpy())
             bodies = followed.bodies.people([person.index for person in people])
-            per_person = score_bodies(self.body, bodies, masks, intrinsics, clip.window.fps)
+            per_person = score_bodies(self.body, bodies, masks, cameras, clip.window.fps)
             scores |= worst(per_person)
             filter_clip(scores, config.filter_bodies)
-        own = "4D-Humans"
-        annotators = {"pose": own, "masks": self.mask_name(own), "body": own, "camera": STILL_CAMERA}
-        return Annotation(masks, bodies, static_cameras(intrinsics, len(clip.frames)), per_person, annotators)
+        annotators = {"pose": self.name, "masks": self.mask_name(self.name), "body": self.name, "camera": camera}
+        return Annotation(masks, bodies, cameras, per_person, annotators)
+
+
+class PhalpPeople(FollowedPeople):
+    """4D-Humans did: SMPL bodies, each in the axes of the camera of its frame."""
+
+    name = "4D-Humans"
+
+    def follow(self, clip: ClipFrames) -> tuple[FollowedClip, str]:
+        """See ``FollowedPeople``."""
+        config, size = self.config.track_people, (clip.frames.shape[1], clip.frames.shape[2])
+        results = results_of(clip.place, config)
+        return follow_with_phalp(clip.place, results, clip.window, clip.video_size, size, config), STILL_CAMERA
+
+
+class OwnPeople(FollowedPeople):
+    """The user did, however."""
+
+    name = "the user's own"
+
+    def follow(self, clip: ClipFrames) -> tuple[FollowedClip, str]:
+        """See ``FollowedPeople``."""
+        config, size = self.config.track_people, (clip.frames.shape[1], clip.frames.shape[2])
+        path = results_of(clip.place, config)
+        followed, own = follow_own(self.body, clip.place, path, clip.window, clip.video_size, size, config)
+        if own.whose is None and self.sam2 is None:
+            raise ValueError(
+                f"{path}: no array whose, and masks are not those of SAM 2: set mask_people.annotator: sam2"
+            )
+        return followed, self.name if own.camera_moves else STILL_CAMERA
+
+
+ANNOTATORS: dict[str, type[Annotator]] = {"mediapipe": MediaPipePeople, "phalp": PhalpPeople, "npz": OwnPeople}
+"""By ``track_people.annotator``."""

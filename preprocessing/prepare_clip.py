@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.body import load_body
-from preprocessing.annotate import ClipFrames, MediaPipePeople, PhalpPeople
+from preprocessing.annotate import ANNOTATORS, ClipFrames
 from preprocessing.annotators.sam2_masks import MakeMasks
 from preprocessing.executor import Rejected, stage
 from preprocessing.manifest import split_of
@@ -55,8 +55,7 @@ class PrepareClip:
     def __init__(self, config: PrepareConfig, make_sam2: Callable[[], MakeMasks] | None = None) -> None:
         self.config = config
         self.body = load_body(config.estimate_body.body)
-        way = PhalpPeople if config.track_people.annotator == "phalp" else MediaPipePeople
-        self.annotate = way(config, self.body, make_sam2() if make_sam2 else None)
+        self.annotate = ANNOTATORS[config.track_people.annotator](config, self.body, make_sam2() if make_sam2 else None)
 
     def __call__(self, clip: Clip) -> PreparedClip:
         """Raises ``StageFailed`` naming the stage that refused the clip or broke on it, with the scores so far."""

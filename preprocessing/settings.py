@@ -57,14 +57,14 @@ class PrepareConfig:
         check_limits(self.filter_bodies, BODY_SCORES)
         check_limits(self.verify_clip, VERIFY_SCORES)
         split_of("", self.split_shares)
-        if self.track_people.annotator != "phalp":
+        if self.track_people.follows:
             return
         if unmeasured := self.filter_bodies.keys() & set(LANDMARK_SCORES):
             raise ValueError(
-                f"filter_bodies limits {', '.join(sorted(unmeasured))}, which 4D-Humans has no landmarks for: leave it "
-                "out, as configs/prepare/phalp.yaml does"
+                f"filter_bodies limits {', '.join(sorted(unmeasured))}, which {self.track_people.annotator} has no "
+                f"landmarks for: leave it out, as configs/prepare/{self.track_people.annotator}.yaml does"
             )
-        if self.estimate_body.body == "open":
+        if self.track_people.annotator == "phalp" and self.estimate_body.body == "open":
             raise ValueError(
                 "4D-Humans estimates SMPL bodies: give estimate_body.body, the path of SMPL_NEUTRAL.pkl from "
                 "https://smpl.is.tue.mpg.de"

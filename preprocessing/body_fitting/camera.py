@@ -20,9 +20,11 @@ def guess_intrinsics(image_size: tuple[int, int], focal_of_longer_side: float) -
 
 
 def project_all(
-    points: Float[Tensor, "F N 3"], intrinsics: Float[Tensor, "3 3"]
+    points: Float[Tensor, "F N 3"], intrinsics: Float[Tensor, "3 3"] | Float[Tensor, "F 3 3"]
 ) -> tuple[Float[Tensor, "F N 2"], Float[Tensor, "F N"]]:
-    """Pixels and depth in metres of points over all frames."""
+    """Pixels and depth in metres of points in the camera's axes, over all frames; a lens for all, or one each."""
+    if intrinsics.ndim == 3:
+        return project(points, intrinsics, torch.eye(4).expand(len(points), 4, 4))
     flat = rearrange(points, "F N c -> (F N) c")
     pixels, depth = project(flat, intrinsics, torch.eye(4))
     return pixels.unflatten(0, points.shape[:2]), depth.unflatten(0, points.shape[:2])

@@ -5,19 +5,21 @@ Shapes: ``F`` frames.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from models.body import BodyModel, BodyOutput
-from models.geometry import MIN_DEPTH_M
+from models.geometry import MIN_DEPTH_M, project, to_camera
 from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.body_fitting.camera import project_all
 from preprocessing.body_fitting.landmarks import COMMON_JOINTS, HIPS, LIMBS, gather_landmarks, joint_indices
 from preprocessing.body_fitting.objective import BodyState
 from preprocessing.body_fitting.silhouette import mask_iou, rasterise
-from preprocessing.sample import NUM_BETAS, Bodies
+from preprocessing.sample import NUM_BETAS, Bodies, Cameras
 
 SEEN = 0.5
 """Visibility from which a landmark is evidence and no guess."""
@@ -34,10 +36,11 @@ def score_body(
     found: Bool[np.ndarray, " F"],
     masks: Bool[np.ndarray, "F H W"],
     others: Bool[np.ndarray, "F H W"],
-    intrinsics: Float[Tensor, "3 3"],
+    intrinsics: Float[Tensor, "3 3"] | Float[Tensor, "F 3 3"],
     fps: float,
 ) -> dict[str, float]:
-    """Scores of a posed body alone, in the axes of the camera, whoever posed it.
+    """Scores of a posed body alone, whoever posed it: its vertices in the axes of the camera, its joints in any that
+    stand still.
 
     * ``mask_iou``: mean overlap of the body's exact silhouette, where nobody else is, with the mask, of frames where
       somebody was found;
@@ -63,25 +66,26 @@ def score_bodies(
     body: BodyModel,
     bodies: Bodies,
     masks: Bool[np.ndarray, "P F H W"],
-    intrinsics: Float[Tensor, "3 3"],
+    cameras: Cameras,
     fps: float,
 ) -> list[dict[str, float]]:
-    """``score_body`` of each person, whom the others may hide. The world is in the axes of the camera."""
+    """``score_body`` of each person, whom the others may hide."""
+    intrinsics, world_to_camera = torch.from_numpy(cameras.intrinsics), torch.from_numpy(cameras.world_to_camera)
     scores = []
     for person, found in enumerate(bodies.valid):
         others = np.delete(masks, person, axis=0).any(axis=0)
-        scores.append(score_body(body, _posed(body, bodies, person), found, masks[person], others, intrinsics, fps))
+        posed = _posed(body, bodies, person)
+        seen = replace(posed, vertices=to_camera(posed.vertices, world_to_camera))
+        scores.append(score_body(body, seen, found, masks[person], others, intrinsics, fps))
     return scores
 
 
-def outside_share(
-    body: BodyModel, bodies: Bodies, intrinsics: Float[Tensor, "3 3"], image_size: tuple[int, int]
-) -> float:
+def outside_share(body: BodyModel, bodies: Bodies, cameras: Cameras, image_size: tuple[int, int]) -> float:
     """Of shoulders, elbows, wrists, hips, knees and ankles, those outside a picture of (H, W), of whoever has most."""
     shares = []
     for person, found in enumerate(bodies.valid):
         joints = _posed(body, bodies, person).joints[:, joint_indices(body)[:COMMON_JOINTS]]
-        pixels, _ = project_all(joints, intrinsics)
+        pixels, _ = project(joints, torch.from_numpy(cameras.intrinsics), torch.from_numpy(cameras.world_to_camera))
         outside = (pixels < 0) | (pixels > torch.tensor(image_size[::-1]))
         shares.append(float(outside.any(dim=-1)[torch.from_numpy(found)].float().mean()))
     return max(shares)
@@ -159,7 +163,7 @@ def stature_m(body: BodyModel, betas: Float[Tensor, " 10"]) -> float:
 def silhouettes(
     body: BodyModel,
     vertices: Float[Tensor, "F V 3"],
-    intrinsics: Float[Tensor, "3 3"],
+    intrinsics: Float[Tensor, "3 3"] | Float[Tensor, "F 3 3"],
     image_size: tuple[int, int],
 ) -> Bool[np.ndarray, "F H W"]:
     """Pixels that posed bodies cover, exactly. ``vertices`` in metres, in the camera's axes."""

@@ -21,13 +21,21 @@ from preprocessing.executor import Rejected
 
 T = TypeVar("T")
 
-ANNOTATORS = ("mediapipe", "phalp")
+ANNOTATORS = ("mediapipe", "phalp", "npz")
 
 JOINTS = [*range(11, 17), *range(23, 29)]
 """The landmarks of shoulders, elbows, wrists, hips, knees and ankles."""
 
 OVERLAP = DETECT_EVERY
 """Frames. Whoever is being lost may be found anew before they are given up."""
+
+
+@dataclass
+class NpzConfig:
+    """Where annotations of the user's own are."""
+
+    folder: str = ""
+    """Of an ``.npz`` of each video's name: see ``annotators/own_people.py``."""
 
 
 @dataclass
@@ -45,12 +53,18 @@ class TrackConfig:
     max_stray_share: float
     """Share of the frames in which somebody may be seen who is not kept."""
     annotator: str = "mediapipe"
-    """Who follows people: ``mediapipe``, or ``phalp``, whose bodies are then taken over, too."""
+    """Who follows people: ``mediapipe``; or ``phalp`` or ``npz``, whose bodies are then taken over, too."""
     phalp: PhalpConfig = field(default_factory=PhalpConfig)
+    npz: NpzConfig = field(default_factory=NpzConfig)
 
     def __post_init__(self) -> None:
         if self.annotator not in ANNOTATORS:
             raise ValueError(f"track_people.annotator is {self.annotator!r}, it must be one of {', '.join(ANNOTATORS)}")
+
+    @property
+    def follows(self) -> bool:
+        """Whether people are followed here, or somebody else did that."""
+        return self.annotator == "mediapipe"
 
 
 def track_people(

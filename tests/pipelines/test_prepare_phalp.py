@@ -12,9 +12,9 @@ from datamodules.shards import Shards
 from models.body import load_body
 from models.body.open_body import ensure_open_body
 from models.geometry import project
-from pipelines.prepare import DEFAULTS, main
-from preprocessing.annotators.phalp_people import require_own_results
+from pipelines.prepare import DEFAULTS, default_settings, main
 from preprocessing.annotators.phalp_tracks import intrinsics_of
+from preprocessing.annotators.results import require_own_results
 from preprocessing.manifest import read_manifest, read_rejects
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.sample_files import decode
@@ -146,9 +146,11 @@ def test_one_who_is_lost_for_too_long_is_a_stray(made: tuple[Path, Bodies], tmp_
 
 
 def test_videos_of_one_name_do_not_share_results() -> None:
-    require_own_results(["a/walk.mp4", "b/run.mp4", "a/walk.mp4"])  # two parts of one
+    phalp = default_settings().track_people
+    phalp.annotator = "phalp"
+    require_own_results(["a/walk.mp4", "b/run.mp4", "a/walk.mp4"], phalp)  # two parts of one
     with pytest.raises(ValueError, match=r"a/walk.mp4 and b/walk.one.mov have the same results, demo_walk.pkl"):
-        require_own_results(["a/walk.mp4", "b/walk.one.mov"])
+        require_own_results(["a/walk.mp4", "b/walk.one.mov"], phalp)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""The people of a clip as an ``.npz`` of the user's own says: any estimator's, motion capture's, a simulation's.
+
+Beside each video there is a file of its name, of all its frames from the first on (V), for P people:
+
+=================== ============================================================================================
+``pose``            P×V×24×3: axis-angle rotations of SMPL's joints, radians; the first is the global orientation
+``translation``     P×V×3, metres, added to every vertex after posing
+``betas``           P×10
+``intrinsics``      3×3 or V×3×3, in the video's pixels, whose centres lie at +0.5
+``world_to_camera`` optional, V×4×4 (OpenCV axes, metres); without it the world is the camera's axes, which stand still
+``valid``           optional, P×V: whether a person is seen in a frame; all are by default
+``whose``           optional, V×H×W of the video's pixels: 0 nobody, p whoever is the p-th; without it the masks must be
+                    made by SAM 2, which is shown where the bodies are
+=================== ============================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from models.body import BodyModel
+from models.geometry import project, scale_intrinsics
+from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
+from preprocessing.annotators.motion_file import read_npz
+from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras
+from preprocessing.stages.split_scenes import Window
+from preprocessing.stages.track_people import TrackConfig
+from preprocessing.synthetic.people.figure import posed_vertices
+from preprocessing.video import require_even_times
+
+REQUIRED = ("pose", "translation", "betas", "intrinsics")
+
+
+@dataclass(frozen=True)
+class OwnAnnotation:
+    """All of a file."""
+
+    bodies: Bodies
+    cameras: Cameras
+    whose: UInt8[np.ndarray, "V H W"] | None
+    camera_moves: bool
+    """Whether the file says how."""
+
+
+def follow_own(
+    body: BodyModel,
+    place: str,
+    path: Path,
+    window: Window,
+    video_size: tuple[int, int],
+    size: tuple[int, int],
+    config: TrackConfig,
+) -> tuple[FollowedClip, OwnAnnotation]:
+    """The people in a window of the video at ``place``, whose pictures have ``video_size`` (H, W), in pictures of
+    ``size``; and all that its file holds.
+
+    Raises:
+        Rejected: if nobody is kept.
+        ValueError: if the file cannot be read or does not fit the video.
+    """
+    own = _read(place, path)
+    total = own.bodies.pose.shape[1]
+    if window.stop > total:
+        raise ValueError(f"{path}: of {total} frames, frames {window.start}…{window.stop} are asked for")
+    if own.whose is not None and own.whose.shape[1:] != video_size:
+        raise ValueError(f"{path}: whose is of pictures of {own.whose.shape[1:]} (H, W), the video's have {video_size}")
+    frames = np.arange(window.start, window.stop, window.step)
+    bodies, cameras = own.bodies.take(frames), own.cameras.take(frames)
+    scaled = scale_intrinsics(torch.from_numpy(cameras.intrinsics), size[1] / video_size[1], size[0] / video_size[0])
+    cameras.intrinsics = scaled.numpy()
+
+    def mask(person: int, frame: int) -> Bool[np.ndarray, "H W"]:
+        if own.whose is None:  # masks of SAM 2 will take its place
+            return np.zeros(size, bool)
+        shown: Bool[np.ndarray, "H W"] = own.whose[frames[frame]] == person + 1
+        return shown
+
+    boxes = boxes_of_bodies(body, bodies, cameras, size)
+    return choose_followed(bodies, cameras, boxes, mask, size, config), own
+
+
+def boxes_of_bodies(
+    body: BodyModel, bodies: Bodies, cameras: Cameras, size: tuple[int, int]
+) -> Float[np.ndarray, "P F 4"]:
+    """(x0, y0, x1, y1), pixels, of what pictures of ``size`` (H, W) show of each body."""
+    vertices = torch.from_numpy(posed_vertices(body, bodies))
+    people = len(vertices)
+    intrinsics, world_to_camera = (
+        torch.from_numpy(of).expand(people, *of.shape) for of in (cameras.intrinsics, cameras.world_to_camera)
+    )
+    pixels = project(vertices, intrinsics, world_to_camera)[0].numpy()
+    height, width = size
+    return np.concatenate([pixels.min(axis=2), pixels.max(axis=2)], axis=-1).clip(0, [width, height] * 2)
+
+
+@lru_cache(maxsize=1)
+def _read(place: str, path: Path) -> OwnAnnotation:
+    """The clips of a video come one after the other. Its frames are counted, and we count time."""
+    require_even_times(place)
+    return read_own(path)
+
+
+def read_own(path: Path) -> OwnAnnotation:
+    """Raises ``ValueError`` naming the file and the array if one is missing, has another shape or holds NaN."""
+    arrays = read_npz(str(path), REQUIRED)
+    if arrays["pose"].ndim != 4:
+        raise ValueError(f"{path}: pose has shape {arrays['pose'].shape}, expected P×V×{NUM_JOINTS}×3")
+    people, total = arrays["pose"].shape[:2]
+    intrinsics = arrays["intrinsics"]
+    if intrinsics.ndim == 2:
+        intrinsics = np.broadcast_to(intrinsics, (total, *intrinsics.shape))
+    still = np.broadcast_to(np.eye(4), (total, 4, 4))
+    moves, valid = arrays.get("world_to_camera", still), arrays.get("valid", np.ones((people, total), bool))
+    whose = arrays.get("whose")
+    expected = {
+        "pose": (arrays["pose"], (people, total, NUM_JOINTS, 3)),
+        "translation": (arrays["translation"], (people, total, 3)),
+        "betas": (arrays["betas"], (people, NUM_BETAS)),
+        "intrinsics": (intrinsics, (total, 3, 3)),
+        "world_to_camera": (moves, (total, 4, 4)),
+        "valid": (valid, (people, total)),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise ValueError(f"{path}: {name} has shape {array.shape}, expected {shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinity: say by valid where somebody is not seen")
+    if whose is not None and (whose.ndim != 3 or len(whose) != total or whose.dtype.kind not in "ui"):
+        raise ValueError(f"{path}: whose has shape {whose.shape} of {whose.dtype}, expected {total}×H×W whole numbers")
+    pose, translation, betas = (arrays[name].astype(np.float32) for name in ("pose", "translation", "betas"))
+    valid = valid.astype(bool)
+    bodies = Bodies(betas, pose, translation, valid.astype(np.float32), valid)
+    cameras = Cameras(intrinsics.astype(np.float32), moves.astype(np.float32))
+    return OwnAnnotation(
+        bodies, cameras, None if whose is None else whose.astype(np.uint8), "world_to_camera" in arrays
+    )

@@ -1,0 +1,165 @@
+"""From videos and annotations of the user's own to shards: the bodies and cameras that the file holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from datamodules.shards import Shards
+from models.body import load_body
+from pipelines.prepare import DEFAULTS, main
+from preprocessing.annotators.own_people import read_own
+from preprocessing.manifest import read_manifest, read_rejects
+from preprocessing.sample import STILL_CAMERA, Bodies, Cameras, Sample
+from preprocessing.sample_files import decode
+from preprocessing.synthetic.render.bodies import render_bodies
+from preprocessing.video import write_video
+from tests.sam2_factory import write_sam2
+
+SIZE, FRAMES = (240, 320), 13
+
+
+def scene() -> tuple[Bodies, Cameras]:
+    """Two people who stand in the world, y up, before a camera that turns and comes nearer while its lens zooms."""
+    x = np.array([-0.6, 0.6])[:, None] + 0.01 * np.arange(FRAMES)
+    translation = np.stack([x, np.zeros_like(x), np.zeros_like(x)], axis=-1).astype(np.float32)
+    pose = np.zeros((2, FRAMES, 24, 3), np.float32)
+    pose[:, :, 0, 1] = [[0.3], [-0.4]]
+    pose[:, :, 16:18, 2] = np.float32([-1.2, 1.2])  # arms down
+    valid = np.ones((2, FRAMES), bool)
+    valid[1, 5] = False
+    world_to_camera = np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1))
+    for f in range(FRAMES):
+        world_to_camera[f, :3, :3] = Rotation.from_euler("yx", [0.01 * f, np.pi]).as_matrix()
+        world_to_camera[f, :3, 3] = (0, 0.1, 5 - 0.05 * f)
+    intrinsics = np.tile(np.float32([[300, 0, 160], [0, 300, 120], [0, 0, 1]]), (FRAMES, 1, 1))
+    intrinsics[:, [0, 1], [0, 1]] += 2 * np.arange(FRAMES, dtype=np.float32)[:, None]
+    betas = np.random.default_rng(0).normal(size=(2, 10)).astype(np.float32)
+    return Bodies(betas, pose, translation, valid.astype(np.float32), valid), Cameras(intrinsics, world_to_camera)
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """A folder with ``videos``, and what is to be said of ``stand.mp4``."""
+    folder, (bodies, cameras) = tmp_path_factory.mktemp("npz"), scene()
+    _, masks = render_bodies(load_body("open"), bodies, cameras, SIZE)
+    video = np.random.default_rng(0).integers(90, 160, (FRAMES, *SIZE, 3)).astype(np.uint8)
+    whose = np.zeros((FRAMES, *SIZE), np.uint8)
+    for number, (mask, colour) in enumerate(zip(masks, ((200, 30, 20), (10, 40, 220)), strict=True), start=1):
+        video[mask] = colour
+        whose[mask] = number
+    for name in ("videos", "annotations"):
+        (folder / name).mkdir()
+    write_video(folder / "videos" / "stand.mp4", video, 24.0)
+    arrays = {name: getattr(bodies, name) for name in ("betas", "pose", "translation", "valid")}
+    return folder, arrays | vars(cameras) | {"whose": whose}
+
+
+def prepared(folder: Path, out: Path, arrays: dict[str, np.ndarray] | None, *more: str) -> Sample | str:
+    """The clip that comes of these annotations, or why none does."""
+    path = folder / "annotations" / "stand.npz"
+    path.unlink(missing_ok=True)
+    if arrays is not None:
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    main(
+        [
+            f"--videos={folder / 'videos'}",
+            f"--out={out}",
+            f"--config={DEFAULTS.parent / 'npz.yaml'}",
+            f"--track_people.npz.folder={folder / 'annotations'}",
+            "--split_scenes.num_frames=13",
+            "--split_scenes.min_frames=13",
+            "--filter_clips={}",
+            "--annotate_side=256",
+            "--max_side=160",
+            *more,
+        ]
+    )
+    if rejects := read_rejects(out):
+        return rejects[0].reason
+    return decode(*Shards(out, read_manifest(out)[0].split).read(0))
+
+
+def test_bodies_cameras_and_masks_are_those_of_the_file(annotated, tmp_path):
+    (folder, arrays), (bodies, cameras) = annotated, scene()
+    sample = prepared(folder, tmp_path / "out", arrays)
+    assert isinstance(sample, Sample)
+    np.testing.assert_array_equal(sample.bodies.pose, bodies.pose)
+    np.testing.assert_array_equal(sample.bodies.translation, bodies.translation)
+    np.testing.assert_array_equal(sample.bodies.betas, bodies.betas)
+    np.testing.assert_array_equal(sample.bodies.valid, bodies.valid)
+    np.testing.assert_array_equal(sample.cameras.world_to_camera, cameras.world_to_camera)
+    np.testing.assert_allclose(sample.cameras.intrinsics[:, :2], cameras.intrinsics[:, :2] / 2, rtol=1e-6)
+    assert sample.has_camera
+    scores = sample.meta["scores"]
+    assert scores["mask_iou"] > 0.9
+    assert scores["found_share"] == pytest.approx(12 / 13)
+    assert (scores["num_people"], scores["id_switches"]) == (2, 0)
+    assert scores["joint_acceleration"] < 0.01  # in the world, where nobody moves
+    assert scores["camera_turn"] == pytest.approx(np.degrees(0.01), rel=0.01)
+    assert sample.meta["annotators"]["body"] == sample.meta["annotators"]["camera"] == "the user's own"
+
+
+def test_a_camera_that_is_not_told_stands_still(annotated, tmp_path):
+    folder, arrays = annotated
+    still = {name: array for name, array in arrays.items() if name not in ("world_to_camera", "valid")}
+    still["pose"] = still["pose"].copy()
+    still["pose"][:, :, 0] = Rotation.from_euler("x", np.pi).as_rotvec()
+    still["translation"] = still["translation"] + np.float32([0, 0, 5])
+    still["intrinsics"] = still["intrinsics"][0]
+    sample = prepared(folder, tmp_path / "out", still, "--filter_bodies={}")
+    assert isinstance(sample, Sample)
+    assert not sample.has_camera
+    assert sample.meta["annotators"]["camera"] == STILL_CAMERA
+    assert (sample.cameras.world_to_camera == np.eye(4)).all()
+
+
+def test_without_masks_sam2_makes_them(annotated, tmp_path):
+    folder, arrays = annotated
+    bare = {name: array for name, array in arrays.items() if name != "whose"}
+    assert "stand.npz: no array whose, and masks are not those of SAM 2" in prepared(folder, tmp_path / "none", bare)
+    weights = write_sam2(tmp_path, 64)
+    sam2 = ["--mask_people.annotator=sam2", f"--mask_people.sam2.checkpoint={weights}"]
+    limits = ["--mask_people.sam2.image_size=64", "--mask_people.threshold=0", "--filter_bodies={}"]
+    sample = prepared(folder, tmp_path / "out", bare, *sam2, *limits, "--verify_clip={}")
+    assert isinstance(sample, Sample)
+    assert sample.meta["annotators"]["masks"].startswith("sam2")
+
+
+def test_a_video_without_a_file_is_rejected_for_that(annotated, tmp_path):
+    reason = prepared(annotated[0], tmp_path / "out", None)
+    assert "stand.npz: annotate the video, or give another track_people.npz.folder" in reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"pose": np.zeros((2, 13, 22, 3))}, r"pose has shape \(2, 13, 22, 3\), expected \(2, 13, 24, 3\)"),
+        ({"pose": np.zeros((13, 24, 3))}, "pose has shape .*expected P×V×24×3"),
+        ({"translation": np.zeros((2, 12, 3))}, r"translation has shape \(2, 12, 3\)"),
+        ({"betas": np.full((2, 10), np.nan)}, "betas holds NaN or infinity"),
+        ({"intrinsics": np.eye(4)}, "intrinsics has shape"),
+        ({"whose": np.zeros((13, 8, 8))}, "whose has shape .* whole numbers"),
+        ({"whose": np.array(["a"], object)}, None),
+    ],
+)
+def test_what_a_file_cannot_say_is_named(annotated, tmp_path, wrong, message):
+    np.savez(tmp_path / "a.npz", **(annotated[1] | wrong))
+    if message is None:  # a pickle is not read; the rest is
+        assert read_own(tmp_path / "a.npz").whose is None
+        return
+    with pytest.raises(ValueError, match=message):
+        read_own(tmp_path / "a.npz")
+
+
+def test_a_file_of_another_video_is_told(annotated, tmp_path):
+    folder, arrays = annotated
+    per_frame = ("pose", "translation", "valid", "intrinsics", "world_to_camera", "whose")
+    short = dict(arrays)
+    for name in per_frame:
+        axis = 1 if name in ("pose", "translation", "valid") else 0
+        short[name] = np.take(arrays[name], np.arange(9), axis=axis)
+    assert "of 9 frames, frames 0…13 are asked for" in prepared(folder, tmp_path / "short", short)
+    small = arrays | {"whose": arrays["whose"][:, ::2, ::2]}
+    assert "whose is of pictures of (120, 160) (H, W)" in prepared(folder, tmp_path / "small", small)
