@@ -75,6 +75,9 @@ def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
     (folder / "k1.mp4").write_bytes(b"0")
     (source,), _ = find_sources(write_table(folder / "koala.csv", koala), listing("koala36m", folder))
     assert (source.start_s, source.end_s, source.origin) == (4.25, 9.5, "https://v/k")
+    mira = [{"clip_id": 7, "video_url": "https://v/m", "file_path": "clips/k1.mp4", "dense_caption": "a woman"}]
+    (source,), _ = find_sources(write_table(folder / "mira.csv", mira), listing("miradata", folder))
+    assert (source.name, source.caption, source.origin, source.start_s) == ("clips/k1.mp4", "a woman", "https://v/m", 0)
 
 
 def test_cells_are_what_they_say(folder: Path) -> None:
