@@ -19,14 +19,15 @@ from models.timeline import SPATIAL_FACTOR, check_num_frames
 
 @dataclass(frozen=True)
 class Bucket:
-    """Raises ``ValueError`` for a size or length that the autoencoder cannot have."""
+    """A size and a length of clips."""
 
     size: tuple[int, int]
     """(H, W) in pixels, multiples of 8."""
     num_frames: int
     """1 + T, with T a multiple of 4."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises ``ValueError`` for a size or length that the autoencoder cannot have."""
         check_size("size", self.size)
         check_num_frames(self.num_frames)
 

@@ -174,6 +174,7 @@ class ClipDataModule(StreamDataModule):
         super().__init__(batch_size, num_workers)
         check_size("window", window or size)
         for bucket in (Bucket(size, num_frames), *(buckets or ())):
+            bucket.check()
             if window and any(part > whole for part, whole in zip(window, bucket.size, strict=True)):
                 raise ValueError(f"window {tuple(window)} must lie within size {tuple(bucket.size)}")
         if cache and num_workers:

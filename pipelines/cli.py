@@ -145,7 +145,8 @@ def mistakes_end_the_program() -> Iterator[None]:
 
 
 def _is_a_mistake(error: ValueError) -> bool:
-    """Whether a ``raise`` of ours made it, and not a call of something that failed: that is an error in our code."""
+    """Whether a ``raise`` of ours made it, or of the parser's, and not a call of something that failed: that is an error
+    in our code."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -153,7 +154,7 @@ def _is_a_mistake(error: ValueError) -> bool:
         return False
     package = str(place.tb_frame.f_globals.get("__name__")).split(".")[0]
     raised = place.tb_frame.f_code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    return raised and package in ("models", "preprocessing", "datamodules", "pipelines")
+    return raised and package in ("models", "preprocessing", "datamodules", "pipelines", "jsonargparse")
 
 
 def _end(error: Exception) -> NoReturn:

@@ -117,6 +117,8 @@ def test_what_cannot_be_is_refused(mixed_shards):
     with pytest.raises(ValueError, match=r"window \(32, 32\) must lie within size \(24, 40\)"):
         batches(mixed_shards, buckets=BUCKETS, window=(32, 32))
     with pytest.raises(ValueError, match="multiples of 8 pixels"):
-        Bucket((30, 32), 5)
+        batches(mixed_shards, buckets=[Bucket((30, 32), 5)])
+    with pytest.raises(ValueError, match="use 5 or 9 frames"):
+        batches(mixed_shards, buckets=[Bucket((32, 32), 6)])
     with pytest.raises(ValueError, match=r"3 of 11 clips .* num_frames=9"):
         batches(mixed_shards, buckets=BUCKETS[3:]).dataset("train")

@@ -150,6 +150,8 @@ def five_shards(tmp_path_factory):
         (["--ckpt_path=short.ckpt"], "ckpt_path is short.ckpt, which is no checkpoint, or was cut short"),
         (["--model.init_from=text.ckpt"], "text.ckpt cannot be read: it is no file of torch.save, or was cut short"),
         (["--model.discriminator_channels=[8,12]"], "multiples of the 8 norm groups, not [8, 12]"),
+        (["--data.augment.max_speed=0.5"], "max_speed must be at least 1, not 0.5"),
+        (["--data.buckets=[{size: [20, 24], num_frames: 5}]", "--data.window=null"], "8 pixels, not (20, 24)"),
         (["--trainer.precision=bf16-true"], "trainer.precision is bf16-true: weights, their average"),
         (["--guard.monitor=train/typo"], "guard.monitor is 'train/typo', which the first step did not log"),
         (
