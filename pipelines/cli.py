@@ -145,8 +145,8 @@ def mistakes_end_the_program() -> Iterator[None]:
 
 
 def _is_a_mistake(error: ValueError) -> bool:
-    """Whether a ``raise`` of ours made it, or of the parser's, and not a call of something that failed: that is an error
-    in our code."""
+    """Whether a ``raise`` of ours or the parser's made it, and not a call of something that failed: that is an error in
+    our code."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

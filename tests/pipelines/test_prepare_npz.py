@@ -1,5 +1,6 @@
 """From videos and annotations of the user's own to shards: the bodies and cameras that the file holds."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,17 @@ from scipy.spatial.transform import Rotation
 
 from datamodules.shards import Shards
 from models.body import load_body
-from pipelines.prepare import DEFAULTS, main
+from pipelines.prepare import DEFAULTS, main, parse
 from preprocessing.annotators.own_people import read_own
+from preprocessing.annotators.sam2_masks import SAM2Masks
+from preprocessing.executor import StageFailed
 from preprocessing.manifest import read_manifest, read_rejects
+from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.sample import STILL_CAMERA, Bodies, Cameras, Sample
 from preprocessing.sample_files import decode
+from preprocessing.scan_video import file_version
+from preprocessing.sources import Source
+from preprocessing.stages.split_scenes import Window
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
 from tests.sam2_factory import write_sam2
@@ -56,35 +63,48 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     return folder, arrays | vars(cameras) | {"whose": whose}
 
 
-def prepared(folder: Path, out: Path, arrays: dict[str, np.ndarray] | None, *more: str) -> Sample | str:
-    """The clip that comes of these annotations, or why none does."""
+def words(folder: Path, *more: str) -> list[str]:
+    return [
+        f"--videos={folder / 'videos'}",
+        f"--config={DEFAULTS.parent / 'npz.yaml'}",
+        f"--track_people.npz.folder={folder / 'annotations'}",
+        "--split_scenes.num_frames=13",
+        "--split_scenes.min_frames=13",
+        "--filter_clips={}",
+        "--annotate_side=256",
+        "--max_side=160",
+        *more,
+    ]
+
+
+def annotate(folder: Path, arrays: dict[str, np.ndarray] | None) -> None:
+    """Put the file beside the video."""
     path = folder / "annotations" / "stand.npz"
     path.unlink(missing_ok=True)
     if arrays is not None:
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-    main(
-        [
-            f"--videos={folder / 'videos'}",
-            f"--out={out}",
-            f"--config={DEFAULTS.parent / 'npz.yaml'}",
-            f"--track_people.npz.folder={folder / 'annotations'}",
-            "--split_scenes.num_frames=13",
-            "--split_scenes.min_frames=13",
-            "--filter_clips={}",
-            "--annotate_side=256",
-            "--max_side=160",
-            *more,
-        ]
-    )
-    if rejects := read_rejects(out):
-        return rejects[0].reason
-    return decode(*Shards(out, read_manifest(out)[0].split).read(0))
+
+
+def prepared(folder: Path, arrays: dict[str, np.ndarray] | None, *more: str) -> Sample | str:
+    """The clip that comes of these annotations, or why none does."""
+    annotate(folder, arrays)
+    video = str(folder / "videos" / "stand.mp4")
+    config = parse([*words(folder, *more), "--out=unused"])[2]
+    clip = Clip(Source("stand.mp4", video, "CC0-1.0"), "0" * 64, file_version(video), SIZE, Window(0, FRAMES, 1, 24.0))
+    sam2 = partial(SAM2Masks, config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
+    try:
+        packed = PrepareClip(config, sam2)(clip).packed
+    except StageFailed as failed:
+        return failed.failure.reason
+    return decode(packed.row.key, packed.files)
 
 
 def test_bodies_cameras_and_masks_are_those_of_the_file(annotated, tmp_path):
-    (folder, arrays), (bodies, cameras) = annotated, scene()
-    sample = prepared(folder, tmp_path / "out", arrays)
-    assert isinstance(sample, Sample)
+    (folder, arrays), (bodies, cameras), out = annotated, scene(), tmp_path / "out"
+    annotate(folder, arrays)
+    main([*words(folder), f"--out={out}"])
+    assert read_rejects(out) == []
+    sample = decode(*Shards(out, read_manifest(out)[0].split).read(0))
     np.testing.assert_array_equal(sample.bodies.pose, bodies.pose)
     np.testing.assert_array_equal(sample.bodies.translation, bodies.translation)
     np.testing.assert_array_equal(sample.bodies.betas, bodies.betas)
@@ -101,14 +121,14 @@ def test_bodies_cameras_and_masks_are_those_of_the_file(annotated, tmp_path):
     assert sample.meta["annotators"]["body"] == sample.meta["annotators"]["camera"] == "the user's own"
 
 
-def test_a_camera_that_is_not_told_stands_still(annotated, tmp_path):
+def test_a_camera_that_is_not_told_stands_still(annotated):
     folder, arrays = annotated
     still = {name: array for name, array in arrays.items() if name not in ("world_to_camera", "valid")}
     still["pose"] = still["pose"].copy()
     still["pose"][:, :, 0] = Rotation.from_euler("x", np.pi).as_rotvec()
     still["translation"] = still["translation"] + np.float32([0, 0, 5])
     still["intrinsics"] = still["intrinsics"][0]
-    sample = prepared(folder, tmp_path / "out", still, "--filter_bodies={}")
+    sample = prepared(folder, still, "--filter_bodies={}")
     assert isinstance(sample, Sample)
     assert not sample.has_camera
     assert sample.meta["annotators"]["camera"] == STILL_CAMERA
@@ -118,17 +138,17 @@ def test_a_camera_that_is_not_told_stands_still(annotated, tmp_path):
 def test_without_masks_sam2_makes_them(annotated, tmp_path):
     folder, arrays = annotated
     bare = {name: array for name, array in arrays.items() if name != "whose"}
-    assert "stand.npz: no array whose, and masks are not those of SAM 2" in prepared(folder, tmp_path / "none", bare)
+    assert "stand.npz: no array whose, and masks are not those of SAM 2" in prepared(folder, bare)
     weights = write_sam2(tmp_path, 64)
     sam2 = ["--mask_people.annotator=sam2", f"--mask_people.sam2.checkpoint={weights}"]
     limits = ["--mask_people.sam2.image_size=64", "--mask_people.threshold=0", "--filter_bodies={}"]
-    sample = prepared(folder, tmp_path / "out", bare, *sam2, *limits, "--verify_clip={}")
+    sample = prepared(folder, bare, *sam2, *limits, "--verify_clip={}")
     assert isinstance(sample, Sample)
     assert sample.meta["annotators"]["masks"].startswith("sam2")
 
 
-def test_a_video_without_a_file_is_rejected_for_that(annotated, tmp_path):
-    reason = prepared(annotated[0], tmp_path / "out", None)
+def test_a_video_without_a_file_is_rejected_for_that(annotated):
+    reason = prepared(annotated[0], None)
     assert "stand.npz: annotate the video, or give another track_people.npz.folder" in reason
 
 
@@ -153,13 +173,13 @@ def test_what_a_file_cannot_say_is_named(annotated, tmp_path, wrong, message):
         read_own(tmp_path / "a.npz")
 
 
-def test_a_file_of_another_video_is_told(annotated, tmp_path):
+def test_a_file_of_another_video_is_told(annotated):
     folder, arrays = annotated
     per_frame = ("pose", "translation", "valid", "intrinsics", "world_to_camera", "whose")
     short = dict(arrays)
     for name in per_frame:
         axis = 1 if name in ("pose", "translation", "valid") else 0
         short[name] = np.take(arrays[name], np.arange(9), axis=axis)
-    assert "of 9 frames, frames 0…13 are asked for" in prepared(folder, tmp_path / "short", short)
+    assert "of 9 frames, frames 0…13 are asked for" in prepared(folder, short)
     small = arrays | {"whose": arrays["whose"][:, ::2, ::2]}
-    assert "whose is of pictures of (120, 160) (H, W)" in prepared(folder, tmp_path / "small", small)
+    assert "whose is of pictures of (120, 160) (H, W)" in prepared(folder, small)

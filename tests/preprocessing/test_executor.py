@@ -6,13 +6,17 @@ The stage under test is Python's ``eval``: items are expressions, so each says w
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 
+from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks
 from preprocessing.executor import Execution, Failure, Rejected, StageFailed, run, stage
 from preprocessing.executor.outcome import attempt
 from preprocessing.executor.ray_actors import join_ray
+from tests.sam2_factory import write_sam2
 
 EVAL = partial(partial, eval)
 PROCESS = "__import__('os').getpid()"
@@ -132,6 +136,14 @@ def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None) -> None:
     assert fault.failure.reason.startswith("ZeroDivisionError: division by zero")
     assert dead.failure
     assert "the actor with the GPU died twice over it" in dead.failure.reason
+
+
+def test_sam2_makes_the_same_masks_in_an_actor(cluster: None, tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (4, 60, 84, 3)).astype(np.uint8)
+    boxes = np.repeat(np.float32([[[5, 5, 30, 50]], [[50, 10, 80, 55]]]), 4, axis=1)
+    make = partial(SAM2Masks, SAM2Config(write_sam2(tmp_path, 64), image_size=64))
+    with Execution("ray", 1, gpu_actors=1).pool() as pool:
+        np.testing.assert_array_equal(pool.shared(make)()(frames, boxes), make()(frames, boxes))
 
 
 def test_what_cannot_be_shared_says_why(cluster: None) -> None:

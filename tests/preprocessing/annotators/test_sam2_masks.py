@@ -1,17 +1,13 @@
 """SAM 2's smallest network, with weights as they are initialised: the same masks as by its own reading of files."""
 
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 
 from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks, choose_prompts
-from preprocessing.executor import Execution
-from preprocessing.executor.ray_actors import join_ray
 from tests.sam2_factory import write_sam2
 
 SIDE, FRAMES = 128, 6
@@ -85,19 +81,6 @@ def test_what_is_kept_does_not_grow_with_the_clip_and_changes_nothing(checkpoint
     assert max(kept) == kept[-1] == 3
     monkeypatch.setattr(masks, "_forget", lambda state, frame: None)
     np.testing.assert_array_equal(bounded, masks(long, boxes))
-
-
-@pytest.mark.slow
-def test_actors_of_ray_make_the_same_masks(checkpoint, frames):
-    join_ray(1, gpus=1)  # it only believes that it has one
-    try:
-        boxes = boxes_of((5, 5, 30, 50), (50, 10, 80, 55))
-        make = partial(SAM2Masks, SAM2Config(checkpoint, prompt_every=4, image_size=SIDE))
-        with Execution("ray", 1, gpu_actors=1).pool() as pool:
-            made = pool.shared(make)()(frames, boxes)
-        np.testing.assert_array_equal(made, make()(frames, boxes))
-    finally:
-        ray.shutdown()
 
 
 def test_prompts_are_where_others_overlap_least():
