@@ -64,7 +64,7 @@ def follow_own(
         Rejected: if nobody is kept.
         ValueError: if the file cannot be read or does not fit the video.
     """
-    own = _read(place, path)
+    own = _read(place, path, path.stat().st_mtime_ns)
     total = own.bodies.pose.shape[1]
     if window.stop > total:
         raise ValueError(f"{path}: of {total} frames, frames {window.start}…{window.stop} are asked for")
@@ -100,7 +100,7 @@ def boxes_of_bodies(
 
 
 @lru_cache(maxsize=1)
-def _read(place: str, path: Path) -> OwnAnnotation:
+def _read(place: str, path: Path, written_ns: int) -> OwnAnnotation:
     """The clips of a video come one after the other. Its frames are counted, and we count time."""
     require_even_times(place)
     return read_own(path)

@@ -61,7 +61,8 @@ class Resize:
     def intrinsics(self, intrinsics: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
         """Of a camera, in pixels."""
         scaled = scale_intrinsics(intrinsics, self.scaled[1] / self.original[1], self.scaled[0] / self.original[0])
-        return crop_intrinsics(scaled, *self.offset[::-1])
+        top, left = self.offset
+        return crop_intrinsics(scaled, float(left), float(top))
 
     def _picture(self, picture: np.ndarray) -> np.ndarray:
         top, left = self.offset
