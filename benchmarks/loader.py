@@ -251,7 +251,12 @@ def main() -> None:
     given = parser.parse_args()
 
     rows = [row for row in read_manifest(given.shards) if row.split == "train"]
-    least = min(row.num_frames for row in rows)
+    lengths = {row.num_frames for row in rows}
+    if len(lengths) > 1:
+        parser.error(
+            f"{given.shards} has clips of {sorted(lengths)} frames: give clips of one length, or peers read less"
+        )
+    (least,) = lengths
     size = tuple(given.size) if given.size else (rows[0].height, rows[0].width)
     most = max(row.num_people for row in rows)
     names = {name: f"{name} {version(name)}" for name in READERS[1:]} | {"ours": "ours"}

@@ -16,6 +16,9 @@ from jaxtyping import Int
 from datamodules.mixture import BLOCK, Mixture, Turns, counts_of
 from models.timeline import SPATIAL_FACTOR, check_num_frames
 
+LONGEST_BLOCK = 1_000_000
+"""Turns of buckets, within which they come as they deserve."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -98,8 +101,8 @@ class BucketOrder:
             mixed = None if counts is None else _at_least_once(BLOCK * wanted / wanted.sum(), there)
             self.within.append(Mixture(there.tolist(), mixed, seed))
         deserved = np.array([share[source[samples]].sum() for samples in self.samples])
-        if counts is not None:  # in a block as long as an epoch, or as the shares of sources need
-            deserved *= max(BLOCK, len(buckets)) / deserved.sum()
+        if counts is not None:  # in a block so long that rounding to whole turns moves no share by more than a 20th
+            deserved *= min(LONGEST_BLOCK / deserved.sum(), max(BLOCK / deserved.sum(), 10 / deserved.min()))
         self.turns = Turns(_at_least_once(deserved, deserved), seed)
 
     def __call__(self, position: int) -> int:

@@ -74,7 +74,7 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, index: int) -> ClipBatch:
         row = self.row_at(index)
-        size, num_frames = self.size_of(row), self.buckets[self.bucket_of[row]].num_frames
+        size, num_frames = self.bucket(row).size, self.bucket(row).num_frames
         window = self.window or size
         speed, frames, augment = 1.0, self.start + np.arange(num_frames), None
         if self.training:
@@ -92,14 +92,14 @@ class ClipDataset(Dataset):
         """Which clip an index stands for."""
         return index if self.order is None else self.order(index)
 
-    def size_of(self, row: int) -> tuple[int, int]:
-        """(H, W) that the pictures of a clip are scaled and cropped to."""
-        return self.buckets[self.bucket_of[row]].size
+    def bucket(self, row: int) -> Bucket:
+        """Size and length that a clip is seen in."""
+        return self.buckets[self.bucket_of[row]]
 
     def frames_of(self, row: int, frames: Int[np.ndarray, " R"]) -> ClipBatch:
         """Some frames of a clip, in ascending order, scaled and cropped and not augmented."""
         sample, points, rest_points = self._load(row, frames)
-        return self._to_batch(fit(sample, self.size_of(row)), points, rest_points, sample.fps)
+        return self._to_batch(fit(sample, self.bucket(row).size), points, rest_points, sample.fps)
 
     def bodies(self, row: int) -> Bodies:
         """Of all frames of a clip; its video is not decoded for them."""

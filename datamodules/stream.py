@@ -3,7 +3,8 @@
 ``position`` counts samples over the whole training and all ranks. Epoch ``position // N`` visits all ``N`` samples once
 in an order drawn from (seed, epoch); nothing is dropped, and epochs run into each other where ``N`` is no multiple of
 the global batch. The global batch at a position is the same for any number of ranks and workers, so one integer in a
-checkpoint resumes all of them: Lightning gives the state of rank 0 to every rank, and here that is right.
+checkpoint resumes all of them: Lightning gives the state of rank 0 to every rank, and here that is right. (With
+buckets, ``buckets.py``, it is the same only for global batches of one size.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 BatchT = TypeVar("BatchT")
 
 
-@lru_cache(maxsize=128)  # more than there are sources and buckets
+@lru_cache(maxsize=128)  # sources and buckets take turns
 def epoch_order(seed: int, epoch: int, num_samples: int) -> np.ndarray:
     """The permutation of an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(num_samples)

@@ -17,16 +17,15 @@ from tqdm import tqdm
 
 from datamodules.augment import Augment
 from datamodules.buckets import Bucket
-from datamodules.clips import ClipDataModule, to_pixels
+from datamodules.clips import ClipDataModule
 from datamodules.latent_files import LatentInfo, checkpoint_hash
 from datamodules.latents import info_of_resumed, without_padding
 from datamodules.pixels import PixelBatch, PixelDataset
-from datamodules.shards import Shards
 from models.batch import LatentBatch, ReferenceBatch
 from models.isa_dit.clip import load_clip_vision
 from models.vae.module import load_vae
 from pipelines.device import choose_device
-from pipelines.encoder import Encoder, FittedClips, Statistics
+from pipelines.encoder import Encoder, Statistics
 
 
 class PixelDataModule(ClipDataModule):
@@ -151,10 +150,11 @@ class PixelDataModule(ClipDataModule):
         """Every rank measures the same clips."""
         device = self.trainer.strategy.root_device if self.trainer else choose_device(None)
         encoder, statistics = self._encoder_on(device), Statistics()
-        clips = FittedClips(Shards(self.shards, "train"), self.num_frames, self.size)
+        clips = super().dataset("train")
         rows = np.unique(np.linspace(0, len(clips) - 1, self.statistics_clips).round().astype(int)).tolist()
         for row in tqdm(rows, desc="measuring latents", unit="clip"):
-            statistics.add(encoder.video(to_pixels(clips[row].video))[0].cpu().numpy())
+            video = clips.frames_of(row, np.arange(clips.bucket(row).num_frames)).video
+            statistics.add(encoder.video(video)[0].cpu().numpy())
         mean, std = statistics.result()
         return LatentInfo(checkpoint_hash(self.vae), self.clip_model, mean, std, self.num_frames, self.size)
 

@@ -20,6 +20,8 @@ import hashlib
 import json
 import shutil
 import sys
+import zipfile
+import zlib
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -233,14 +235,25 @@ def job_hash(sources: list[Source], config: PrepareConfig) -> str:
 
 
 def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, int]]:
-    """Names and sizes of the files beside the videos that decide what is made; -1 of one that is not there."""
+    """Names of the files beside the videos that decide what is made, and what tells their contents: the checksum that
+    an archive has of its own, or the size; -1 of one that is not there."""
     files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
     if config.mask_people.annotator == "sam2":
         files.add(Path(config.mask_people.sam2.checkpoint))
     if not config.track_people.follows:
         folder = Path(folder_of(config.track_people)[0])
         files |= {folder / results_name(source.place, config.track_people) for source in sources}
-    return [(file.name, file.stat().st_size if file.is_file() else -1) for file in sorted(files)]
+    return [(file.name, _told_by(file)) for file in sorted(files)]
+
+
+def _told_by(file: Path) -> int:
+    if not file.is_file():
+        return -1
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return zlib.crc32(repr([(member.filename, member.CRC) for member in archive.infolist()]).encode())
+    except zipfile.BadZipFile:
+        return file.stat().st_size
 
 
 def _summary(out: Path) -> str:

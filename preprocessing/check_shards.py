@@ -19,15 +19,9 @@ from webdataset.tariterators import base_plus_ext
 from models.body import BodyModel, load_body
 from preprocessing.body_fitting.silhouette import mask_iou
 from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
-from preprocessing.sample import NUM_HEAD_JOINTS, Bodies, Cameras, Sample, SampleError
+from preprocessing.sample import NUM_HEAD_JOINTS, Sample, SampleError, out_of_range
 from preprocessing.sample_files import decode
 from preprocessing.synthetic.render.bodies import render_bodies
-
-MAX_ANGLE_RAD = 4 * np.pi
-"""Rotation vectors may go on turning past half a turn, to stay near their neighbours in time, but not for ever."""
-
-MAX_BETA = 10.0
-"""Standard deviations of a shape."""
 
 RENDERED_FRAMES = 3
 """Of a clip whose bodies are drawn: first, middle and last."""
@@ -187,31 +181,3 @@ def differing(row: ManifestRow, held: dict[str, object]) -> Iterator[tuple[str, 
     for name, value in held.items():
         if value != getattr(row, name):
             yield "other than in the manifest", f"{name} is {value}, the manifest says {getattr(row, name)}"
-
-
-def out_of_range(bodies: Bodies, cameras: Cameras, fps: float) -> Iterator[str]:
-    """Numbers that cannot be."""
-    checks: list[tuple[str, np.ndarray | np.bool_]] = [
-        (f"a rotation of more than {MAX_ANGLE_RAD / np.pi:g} π", _norm(bodies.pose) > MAX_ANGLE_RAD),
-        (f"a shape coefficient beyond ±{MAX_BETA:g}", np.abs(bodies.betas) > MAX_BETA),
-        ("a confidence outside 0…1", (bodies.confidence < 0) | (bodies.confidence > 1)),
-        ("somebody who is valid in no frame", ~bodies.valid.any(axis=1)),
-        ("a focal length of 0 or less", cameras.intrinsics[:, [0, 1], [0, 1]] <= 0),
-        ("intrinsics that do not end in (0, 0, 1)", cameras.intrinsics[:, 2] != [0, 0, 1]),
-        ("world_to_camera that is no rigid motion", ~_rigid(cameras.world_to_camera)),
-        ("frames a second of 0 or less", np.bool_(fps <= 0)),
-    ]
-    for what, wrong in checks:
-        if count := int(np.count_nonzero(wrong)):
-            yield f"{what} ({count} times)"
-
-
-def _norm(vectors: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(vectors, axis=-1)
-
-
-def _rigid(matrices: np.ndarray) -> np.ndarray:
-    """Whether each 4×4 is a rotation and a translation."""
-    rotation = matrices[:, :3, :3].astype(np.float64)
-    orthonormal = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2)) < 1e-3
-    return orthonormal & (np.linalg.det(rotation) > 0) & (matrices[:, 3] == [0, 0, 0, 1]).all(axis=1)

@@ -6,6 +6,7 @@ splits at the first dot, so they hold none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,12 @@ from jaxtyping import Bool, Float, Int, UInt8
 NUM_BETAS = 10
 NUM_JOINTS = 24
 NUM_HEAD_JOINTS = 5
+
+MAX_ANGLE_RAD = 4 * np.pi
+"""Rotation vectors may go on turning past half a turn, to stay near their neighbours in time, but not for ever."""
+
+MAX_BETA = 10.0
+"""Standard deviations of a shape."""
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
 
@@ -206,3 +213,31 @@ def check(sample: Sample) -> None:
             continue  # skies are infinitely far
         if not np.isfinite(array).all():
             fail(f"{name} holds {int((~np.isfinite(array)).sum())} values that are not finite")
+
+
+def out_of_range(bodies: Bodies, cameras: Cameras, fps: float) -> Iterator[str]:
+    """Numbers that cannot be."""
+    checks: list[tuple[str, np.ndarray | np.bool_]] = [
+        (f"a rotation of more than {MAX_ANGLE_RAD / np.pi:g} π", _norm(bodies.pose) > MAX_ANGLE_RAD),
+        (f"a shape coefficient beyond ±{MAX_BETA:g}", np.abs(bodies.betas) > MAX_BETA),
+        ("a confidence outside 0…1", (bodies.confidence < 0) | (bodies.confidence > 1)),
+        ("somebody who is valid in no frame", ~bodies.valid.any(axis=1)),
+        ("a focal length of 0 or less", cameras.intrinsics[:, [0, 1], [0, 1]] <= 0),
+        ("intrinsics that do not end in (0, 0, 1)", cameras.intrinsics[:, 2] != [0, 0, 1]),
+        ("world_to_camera that is no rigid motion", ~_rigid(cameras.world_to_camera)),
+        ("frames a second of 0 or less", np.bool_(fps <= 0)),
+    ]
+    for what, wrong in checks:
+        if count := int(np.count_nonzero(wrong)):
+            yield f"{what} ({count} times)"
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(vectors, axis=-1)
+
+
+def _rigid(matrices: np.ndarray) -> np.ndarray:
+    """Whether each 4×4 is a rotation and a translation."""
+    rotation = matrices[:, :3, :3].astype(np.float64)
+    orthonormal = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2)) < 1e-3
+    return orthonormal & (np.linalg.det(rotation) > 0) & (matrices[:, 3] == [0, 0, 0, 1]).all(axis=1)

@@ -7,35 +7,73 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+IN_VALIDATION = "in_validation"
+
 
 class Checkpoint(ModelCheckpoint):
     """Lightning's, but for the order of two things that are due after the same batch.
 
     Lightning's writes the checkpoint, then validates. A fit that is killed between the two goes on from after the
-    validation, whose values no log ever gets. Here the validation comes first: such a fit makes it again.
+    validation, whose values no log ever gets. Here the validation comes first: such a fit makes it again. (Where
+    validation is every so many seconds, the clock may still put it after a checkpoint.)
     """
 
-    _due: tuple[Any, Any, int] | None = None
+    _due = False
+    _in_validation = False
+    """Whether what is saved now is saved within a validation; after loading, whether it was."""
+    _steps_when_resumed: int | None = None
+
+    @property
+    def state_key(self) -> str:
+        """As Lightning's own, so that fits that began with that one find what is best so far."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's, and when it was saved."""
+        return super().state_dict() | {IN_VALIDATION: self._in_validation}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        super().load_state_dict(state_dict)
+        self._in_validation = state_dict.get(IN_VALIDATION, False)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where a resumed fit goes on."""
+        super().on_train_start(trainer, pl_module)
+        self._steps_when_resumed = trainer.fit_loop.epoch_loop._batches_that_stepped if self._in_validation else None
+        self._in_validation = False
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Count the step in whose validation the checkpoint was written, if Lightning has not: it only does where it
+        would validate at once, so that with another interval all logged steps would be one too low."""
+        loop = trainer.fit_loop.epoch_loop
+        if loop._batches_that_stepped == self._steps_when_resumed:
+            loop._batches_that_stepped += 1
+        self._steps_when_resumed = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time to, or leave it to the end of the validation that follows."""
-        if validation_follows(trainer):
-            self._due = (outputs, batch, batch_idx)
-        else:
+        self._due = validation_follows(trainer)
+        if not self._due:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was due before the validation; then what a validation makes due."""
-        due, self._due = self._due, None
-        if due is not None:
-            super().on_train_batch_end(trainer, pl_module, *due)
+        due, self._due, self._in_validation = self._due, False, True
+        if due:
+            super().on_train_batch_end(trainer, pl_module, None, None, 0)
         super().on_validation_end(trainer, pl_module)
+        self._in_validation = False
 
 
 def validation_follows(trainer: Trainer) -> bool:
     """Whether Lightning validates after the batch that ends now. Only the loop itself knows."""
-    loop = trainer.fit_loop.epoch_loop
-    fetcher = trainer.fit_loop._data_fetcher
-    return fetcher is not None and loop._should_check_val_fx(fetcher) and not loop.val_loop.skip
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+    if fetcher is None or (loop.val_loop._max_batches and loop.val_loop.skip):
+        return False
+    follows = loop._should_check_val_fx(fetcher)
+    if getattr(trainer, "_val_check_time_interval", None) is not None:  # each rank has a clock of its own
+        follows = trainer.strategy.broadcast(follows)
+    return follows

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from preprocessing.boxes import area
+from preprocessing.executor import Rejected
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.stages.track_people import TrackConfig, keep_people
 
@@ -54,12 +55,14 @@ def choose_followed(
         mask: where a person (first) is seen in a frame (second) in which they are found, in pictures of any size.
 
     Raises:
-        Rejected: if nobody is kept.
+        Rejected: if nobody is found or kept.
     """
     boxes = np.where(bodies.valid[..., None], boxes, np.nan)
     # Frame → the person's index, by which they are known again among those who are kept.
     everybody = [dict.fromkeys(np.flatnonzero(found).tolist(), index) for index, found in enumerate(bodies.valid)]
     everybody = [frames for frames in everybody if frames]
+    if not everybody:
+        raise Rejected("no person: none found in any frame", {"found_share": 0.0})
     sizes = {index: float(np.nanmedian(area(boxes[index]))) for index in map(_index, everybody)}
     kept, scores = keep_people(everybody, boxes.shape[1], lambda frames: sizes[_index(frames)], config)
     middles = {index: float(np.nanmedian(boxes[index][:, [0, 2]])) for index in map(_index, kept)}

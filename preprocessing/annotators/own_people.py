@@ -1,11 +1,12 @@
 """The people of a clip as an ``.npz`` of the user's own says: any estimator's, motion capture's, a simulation's.
 
-Beside each video there is a file of its name, of all its frames from the first on (V), for P people:
+For each video there is a file (``a.npz`` for ``a.mp4``), of all its frames from the first on (V), for P people. It is
+read whole, by each worker that is at one of the video's clips:
 
 =================== ============================================================================================
 ``pose``            P×V×24×3: axis-angle rotations of SMPL's joints, radians; the first is the global orientation
 ``translation``     P×V×3, metres, added to every vertex after posing
-``betas``           P×10
+``betas``           P×10, of the body that ``estimate_body.body`` names
 ``intrinsics``      3×3 or V×3×3, in the video's pixels, whose centres lie at +0.5
 ``world_to_camera`` optional, V×4×4 (OpenCV axes, metres); without it the world is the camera's axes, which stand still
 ``valid``           optional, P×V: whether a person is seen in a frame; all are by default
@@ -16,6 +17,7 @@ Beside each video there is a file of its name, of all its frames from the first 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,10 +27,11 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from models.body import BodyModel
-from models.geometry import project, scale_intrinsics
+from models.geometry import MIN_DEPTH_M, project, scale_intrinsics
 from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
 from preprocessing.annotators.motion_file import read_npz
-from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras
+from preprocessing.boxes import area
+from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras, out_of_range
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig
 from preprocessing.synthetic.people.figure import posed_vertices
@@ -82,21 +85,26 @@ def follow_own(
         return shown
 
     boxes = boxes_of_bodies(body, bodies, cameras, size)
+    bodies.valid &= np.isfinite(boxes).all(axis=-1)
+    bodies.confidence *= bodies.valid
     return choose_followed(bodies, cameras, boxes, mask, size, config), own
 
 
 def boxes_of_bodies(
     body: BodyModel, bodies: Bodies, cameras: Cameras, size: tuple[int, int]
 ) -> Float[np.ndarray, "P F 4"]:
-    """(x0, y0, x1, y1), pixels, of what pictures of ``size`` (H, W) show of each body."""
+    """(x0, y0, x1, y1), pixels, of what pictures of ``size`` (H, W) show of each body; NaN where they show nothing."""
     vertices = torch.from_numpy(posed_vertices(body, bodies))
     people = len(vertices)
     intrinsics, world_to_camera = (
         torch.from_numpy(of).expand(people, *of.shape) for of in (cameras.intrinsics, cameras.world_to_camera)
     )
-    pixels = project(vertices, intrinsics, world_to_camera)[0].numpy()
-    height, width = size
-    return np.concatenate([pixels.min(axis=2), pixels.max(axis=2)], axis=-1).clip(0, [width, height] * 2)
+    pixels, depth = (of.numpy() for of in project(vertices, intrinsics, world_to_camera))
+    shown = np.where((depth > MIN_DEPTH_M)[..., None], pixels, np.nan)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of bodies wholly behind the camera
+        boxes = np.concatenate([np.nanmin(shown, axis=2), np.nanmax(shown, axis=2)], axis=-1)
+    boxes = boxes.clip(0, [size[1], size[0]] * 2)
+    return np.where((area(boxes) > 0)[..., None], boxes, np.nan)
 
 
 @lru_cache(maxsize=1)
@@ -133,10 +141,16 @@ def read_own(path: Path) -> OwnAnnotation:
             raise ValueError(f"{path}: {name} holds NaN or infinity: say by valid where somebody is not seen")
     if whose is not None and (whose.ndim != 3 or len(whose) != total or whose.dtype.kind not in "ui"):
         raise ValueError(f"{path}: whose has shape {whose.shape} of {whose.dtype}, expected {total}×H×W whole numbers")
-    pose, translation, betas = (arrays[name].astype(np.float32) for name in ("pose", "translation", "betas"))
+    if whose is not None and (wrong := (whose < 0) | (whose > people)).any():
+        frame = int(np.flatnonzero(wrong.any(axis=(1, 2)))[0])
+        value = whose[frame][wrong[frame]][0]
+        raise ValueError(f"{path}: whose is {value} in frame {frame}: 0 is nobody, and there are {people} people")
+    read = (arrays["pose"], arrays["translation"], arrays["betas"], intrinsics, moves)
+    pose, translation, betas, intrinsics, moves = (array.astype(np.float32) for array in read)
     valid = valid.astype(bool)
     bodies = Bodies(betas, pose, translation, valid.astype(np.float32), valid)
-    cameras = Cameras(intrinsics.astype(np.float32), moves.astype(np.float32))
-    return OwnAnnotation(
-        bodies, cameras, None if whose is None else whose.astype(np.uint8), "world_to_camera" in arrays
-    )
+    cameras = Cameras(intrinsics, moves)
+    for what in out_of_range(bodies, cameras, fps=1.0):  # the rate is the video's
+        raise ValueError(f"{path}: {what}")
+    labels = None if whose is None else whose.astype(np.uint8, copy=False)
+    return OwnAnnotation(bodies, cameras, labels, camera_moves="world_to_camera" in arrays)

@@ -38,4 +38,4 @@ def require_own_results(places: Iterable[str], config: TrackConfig) -> None:
     for place in places:
         name = results_name(place, config)
         if (other := owner.setdefault(name, place)) != place:
-            raise ValueError(f"{other} and {place} have the same results, {name}: prepare them from different folders")
+            raise ValueError(f"{other} and {place} have the same results, {name}: rename one of them, and its results")

@@ -7,12 +7,12 @@ one item that it was at, and items come out in order.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from preprocessing.executor.outcome import Attempt, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
 
 PATIENCE_S = 60.0
+
+ASKED_AT_ONCE = 10_000
+"""Calls that may wait for a free actor."""
 
 DIED = "the worker process died"
 """What the error says names actors and nodes; the same fault must read the same."""
@@ -61,7 +64,7 @@ class RayActors(Pool):
     def __init__(self, count: int, gpu_actors: int = 0, gpus_per_actor: float = 1.0) -> None:
         super().__init__(count)
         self.gpu_actors, self.gpus_per_actor, self._told = gpu_actors, gpus_per_actor, False
-        self._servers: list[Any] = []
+        self._desks: list[Any] = []
         self._began = not ray.is_initialized()
         if self._began:
             join_ray(count)
@@ -71,20 +74,18 @@ class RayActors(Pool):
         return _Actor()
 
     def shared(self, make: Callable[[], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
-        """See ``Pool.shared``. An actor that dies is begun again, and what it was asked is asked once more."""
+        """See ``Pool.shared``. What kills an actor costs the item that asked for it; the actor begins anew."""
         if not self.gpu_actors:
             return make
-        server = ray.remote(_Server).options(
-            num_cpus=0, num_gpus=self.gpus_per_actor, max_restarts=-1, max_task_retries=1
-        )
-        servers: list[Any] = [server.remote(make) for _ in range(self.gpu_actors)]
-        self._servers += servers
-        answers = [one.ready.remote() for one in servers]  # once they have made it
-        if len(ray.wait(answers, num_returns=len(answers), timeout=PATIENCE_S)[0]) < len(answers):
+        made: Any = ray.remote(_Desk).options(num_cpus=0, max_concurrency=ASKED_AT_ONCE)
+        desk = made.remote(make, self.gpu_actors, self.gpus_per_actor)
+        self._desks.append(desk)
+        answer = desk.load.remote()
+        if not ray.wait([answer], timeout=PATIENCE_S)[0]:
             self._tell(f"{self.gpu_actors} actors of {self.gpus_per_actor:g} GPUs")
-        if problem := next(filter(None, ray.get(answers)), None):
+        if problem := ray.get(answer):
             raise RuntimeError(f"an actor could not load what it is to do on a GPU: {problem}")
-        return partial(_Asked, servers)
+        return partial(_Asked, desk)
 
     def ready(self, busy: list[Any]) -> list[Any]:
         """Those whose answer has come, or whose actor died. Says so if the cluster has no room for any for long."""
@@ -104,8 +105,8 @@ class RayActors(Pool):
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
-        for server in self._servers:
-            ray.kill(server)
+        for desk in self._desks:
+            ray.kill(desk)  # and with it the actors that it began
         if self._began:
             ray.shutdown()
 
@@ -172,32 +173,66 @@ class _Stage:
 class _Server:
     """What lives in an actor with a GPU."""
 
-    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
-        self.problem: str | None = None
+    def load(self, make: Callable[[], Callable[..., Any]]) -> str | None:
+        """Why it cannot."""
         try:
             self.function = make()
+            return None
         except Exception:
-            self.problem = traceback.format_exc()
+            return traceback.format_exc()
 
-    def ready(self) -> str | None:
-        """Why it is not, if it is not."""
-        return self.problem
+    def do(self, *arguments: Any) -> tuple[Any, Exception | None]:
+        """The result, or what was raised."""
+        try:
+            return self.function(*arguments), None
+        except Exception as error:
+            return None, error
 
-    def do(self, *arguments: Any) -> Any:
-        return self.function(*arguments)
+
+class _Desk:
+    """Gives each call to an actor that is free: who queued at one would die with whoever kills it."""
+
+    def __init__(self, make: Callable[[], Callable[..., Any]], count: int, gpus: float) -> None:
+        self.make, self.count = make, count
+        self.server = ray.remote(_Server).options(num_cpus=0, num_gpus=gpus, max_restarts=0, max_task_retries=0)
+        self.free: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def load(self) -> str | None:
+        """Why an actor cannot do it, if one cannot."""
+        problems = await asyncio.gather(*(self._begin() for _ in range(self.count)))
+        return next(filter(None, problems), None)
+
+    async def _begin(self) -> str | None:
+        server: Any = self.server.remote()
+        try:
+            problem = await server.load.remote(self.make)
+        except RayError:
+            problem = DIED
+        self.free.put_nowait(server)
+        return problem
+
+    async def do(self, arguments: list[Any]) -> tuple[Any, Exception | None]:
+        """What the actor says; ``arguments`` are references, which are not looked at here."""
+        server = await self.free.get()
+        try:
+            answer = await server.do.remote(*arguments)
+        except RayTaskError as error:  # a result or an exception that cannot be sent; the actor lives
+            answer = None, RuntimeError(str(error.cause))
+        except RayError:
+            await self._begin()
+            return None, RuntimeError("the actor with the GPU died over it")
+        self.free.put_nowait(server)
+        return answer
 
 
 class _Asked:
-    """In a worker: has the actors do it, in turns; workers begin at different ones."""
+    """In a worker: has an actor do it."""
 
-    def __init__(self, servers: list[Any]) -> None:
-        first = os.getpid() % len(servers)
-        self.turns = cycle(servers[first:] + servers[:first])
+    def __init__(self, desk: Any) -> None:
+        self.desk = desk
 
     def __call__(self, *arguments: Any) -> Any:
-        try:
-            return ray.get(next(self.turns).do.remote(*arguments))
-        except RayTaskError as error:
-            raise error.cause from None
-        except RayError as error:
-            raise RuntimeError("the actor with the GPU died twice over it") from error
+        made, error = ray.get(self.desk.do.remote([ray.put(argument) for argument in arguments]))
+        if error is not None:
+            raise error
+        return made

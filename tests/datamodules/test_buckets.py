@@ -63,6 +63,12 @@ def test_weights_hold_over_all_buckets():
             assert min(seen[s] for s in range(20)) == pytest.approx(max(seen[s] for s in range(20)), rel=0.1)
 
 
+def test_a_small_share_in_many_buckets_stays_small():
+    order = BucketOrder([0] * 1000 + list(range(1, 21)), [1000, 20], [999, 1], 0, 1)
+    seen = Counter(order(position) for position in range(100_000))
+    assert sum(seen[sample] for sample in range(1000, 1020)) / 100_000 == pytest.approx(0.001, rel=0.3)
+
+
 def test_a_source_without_weight_is_never_seen():
     order = BucketOrder([0, 1, 1, 2], [3, 1], [1, 0], 0, 2)
     assert {order(position) for position in range(500)} == {0, 1, 2}

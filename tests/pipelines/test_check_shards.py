@@ -12,9 +12,9 @@ import webdataset as wds
 
 from pipelines import synthesize
 from pipelines.check_shards import check_shards
-from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards, out_of_range
+from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards
 from preprocessing.manifest import read_manifest, write_manifest
-from preprocessing.sample import Sample
+from preprocessing.sample import Sample, out_of_range
 from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, pack_clip
 from tests.shard_factory import make_sample, write_shards

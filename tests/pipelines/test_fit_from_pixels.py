@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from datamodules.augment import Augment
+from datamodules.buckets import Bucket
 from datamodules.latents import LatentDataModule, fitted_on
 from models.checkpoint import read_checkpoint
 from pipelines import fit_dit, fit_dit_from_pixels
@@ -130,6 +131,14 @@ def test_clips_are_cut_anew_every_time(pixels):
     first, second = (epoch[min(epoch)].clip for epoch in epochs)
     assert not torch.equal(first.video, second.video)
     assert not torch.equal(first.body.intrinsics, second.body.intrinsics)  # the window moved, and the camera with it
+
+
+def test_clips_are_seen_in_their_buckets(pixels):
+    data = pixels(num_frames=9, buckets=[Bucket((40, 24), 5), Bucket(SIZE, FRAMES)])  # val asks for 9, training for 5
+    batch = next(iter(data.train_dataloader()))
+    assert batch.clip.video.shape[2:] == (FRAMES, *SIZE)
+    assert data.encode(batch).latents.shape[-3:] == (2, 4, 4)
+    assert np.isfinite(data.info().std).all()
 
 
 def test_another_autoencoder_is_refused(data, pixels, vae_checkpoint, tmp_path):

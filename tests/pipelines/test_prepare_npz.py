@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from datamodules.shards import Shards
 from models.body import load_body
-from pipelines.prepare import DEFAULTS, main, parse
+from pipelines.prepare import DEFAULTS, job_hash, main, parse
 from preprocessing.annotators.own_people import read_own
 from preprocessing.annotators.sam2_masks import SAM2Masks
 from preprocessing.executor import StageFailed
@@ -18,7 +18,7 @@ from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.sample import STILL_CAMERA, Bodies, Cameras, Sample
 from preprocessing.sample_files import decode
 from preprocessing.scan_video import file_version
-from preprocessing.sources import Source
+from preprocessing.sources import Source, find_sources
 from preprocessing.stages.split_scenes import Window
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
@@ -161,6 +161,10 @@ def test_a_video_without_a_file_is_rejected_for_that(annotated):
         ({"betas": np.full((2, 10), np.nan)}, "betas holds NaN or infinity"),
         ({"intrinsics": np.eye(4)}, "intrinsics has shape"),
         ({"whose": np.zeros((13, 8, 8))}, "whose has shape .* whole numbers"),
+        ({"whose": np.full((13, 240, 320), 3)}, "whose is 3 in frame 0: 0 is nobody, and there are 2 people"),
+        ({"whose": np.full((13, 240, 320), -1)}, "whose is -1 in frame 0"),
+        ({"pose": np.full((2, 13, 24, 3), 1e300)}, "a rotation of more than 4 π"),
+        ({"world_to_camera": np.tile(2 * np.eye(4), (13, 1, 1))}, "world_to_camera that is no rigid motion"),
         ({"whose": np.array(["a"], object)}, None),
     ],
 )
@@ -171,6 +175,23 @@ def test_what_a_file_cannot_say_is_named(annotated, tmp_path, wrong, message):
         return
     with pytest.raises(ValueError, match=message):
         read_own(tmp_path / "a.npz")
+
+
+def test_nobody_in_a_window_is_told(annotated):
+    folder, arrays = annotated
+    alone = arrays | {"valid": arrays["valid"] & [[True], [False]]}
+    assert "somebody who is valid in no frame" in prepared(folder, alone)
+    moved = arrays | {"translation": arrays["translation"] + np.float32([0, 0, 50])}  # behind the camera
+    assert prepared(folder, moved) == "no person: none found in any frame"
+
+
+def test_other_numbers_make_another_job(annotated):
+    config, jobs = parse([*words(annotated[0]), "--out=unused"])[2], set()
+    sources, _ = find_sources(annotated[0] / "videos", config.sources)
+    for pose in (0.0, 0.1):
+        annotate(annotated[0], annotated[1] | {"pose": np.full((2, FRAMES, 24, 3), pose)})
+        jobs.add(job_hash(sources, config))
+    assert len(jobs) == 2
 
 
 def test_a_file_of_another_video_is_told(annotated):

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from mlflow.tracking import MlflowClient
 
 from models.checkpoint import read_checkpoint
 from models.isa_dit.module import ISADiTModule
 from pipelines import fit_dit, fit_vae
 from pipelines.cache_latents import cache_latents
+from pipelines.callbacks.checkpoint import Checkpoint
 from pipelines.checkpoint_files import WholeFiles
 from tests.pipelines.small_fit import arguments, dit_arguments
 from tests.shard_factory import small_shards
@@ -129,6 +131,22 @@ def test_a_fit_that_stops_in_a_validation_makes_it_again(tmp_path, tracking, vae
         assert stopped[name] == whole[name], name
     ours, theirs = (read_checkpoint(f"{folder}/last.ckpt", "")["state_dict"] for folder in ("stopped", "whole"))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_steps_are_counted_on_whatever_the_interval_of_validation(tmp_path, tracking, vae_checkpoint):
+    shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, people=2, num_frames=9, size=(32, 32))
+    cache_latents(str(shards), str(vae_checkpoint), str(tmp_path / "latents"), num_frames=5)
+    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", "--trainer.max_steps=3"))
+    more = ("--trainer.max_steps=6", "--trainer.val_check_interval=2", "--ckpt_path=fit/last.ckpt")
+    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", *more))
+    logged = history(tracking, "fit")["train/loss"]
+    assert sorted(logged) == [0, 1, 2, 3, 4, 5]
+    assert all(len(values) == 1 for values in logged.values())
+
+
+def test_a_fit_of_lightnings_own_checkpoints_can_go_on():
+    assert Checkpoint(monitor="a").state_key == ModelCheckpoint(monitor="a").state_key
 
 
 def test_a_checkpoint_that_is_cut_short_does_not_replace_the_last(tmp_path, monkeypatch):
