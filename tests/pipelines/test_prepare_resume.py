@@ -36,7 +36,7 @@ def hashes(folder: Path) -> dict[str, str]:
 class QuickClip:
     """Stands in for annotation: some pixels, and every third window refused."""
 
-    def __init__(self, config: object) -> None:
+    def __init__(self, config: object, make_sam2: object) -> None:
         pass
 
     def __call__(self, clip: Clip) -> PreparedClip:
