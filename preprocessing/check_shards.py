@@ -78,7 +78,7 @@ def check_manifest(folder: Path, shards: list[Shard]) -> Iterator[Damage]:
 
 
 class CheckShard:
-    """Proves one shard, in the shape of a stage (``preprocessing/executor.py``).
+    """Proves one shard, in the shape of a stage (``preprocessing/executor``).
 
     Args:
         check_clip: (row, files, how many clips of the shard come before) → kind and description of what is wrong.

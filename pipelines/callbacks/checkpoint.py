@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-IN_VALIDATION = "in_validation"
+UNCOUNTED = "uncounted"
 
 
 class Checkpoint(ModelCheckpoint):
@@ -19,8 +19,9 @@ class Checkpoint(ModelCheckpoint):
     """
 
     _due = False
-    _in_validation = False
-    """Whether what is saved now is saved within a validation; after loading, whether it was."""
+    _uncounted = False
+    """Whether the last step is not counted yet in what is saved now, as within a validation; after loading, whether it
+    was not."""
     _steps_when_resumed: int | None = None
 
     @property
@@ -29,19 +30,19 @@ class Checkpoint(ModelCheckpoint):
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's, and when it was saved."""
-        return super().state_dict() | {IN_VALIDATION: self._in_validation}
+        """Lightning's, and whether a step is to be counted."""
+        return super().state_dict() | {UNCOUNTED: self._uncounted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
         super().load_state_dict(state_dict)
-        self._in_validation = state_dict.get(IN_VALIDATION, False)
+        self._uncounted = state_dict.get(UNCOUNTED, False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember where a resumed fit goes on."""
         super().on_train_start(trainer, pl_module)
-        self._steps_when_resumed = trainer.fit_loop.epoch_loop._batches_that_stepped if self._in_validation else None
-        self._in_validation = False
+        self._steps_when_resumed = trainer.fit_loop.epoch_loop._batches_that_stepped if self._uncounted else None
+        self._uncounted = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Count the step in whose validation the checkpoint was written, if Lightning has not: it only does where it
@@ -61,11 +62,12 @@ class Checkpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was due before the validation; then what a validation makes due."""
-        due, self._due, self._in_validation = self._due, False, True
+        due, self._due = self._due, False
+        self._uncounted = not trainer.fit_loop.epoch_loop._should_accumulate()
         if due:
             super().on_train_batch_end(trainer, pl_module, None, None, 0)
         super().on_validation_end(trainer, pl_module)
-        self._in_validation = False
+        self._uncounted = False
 
 
 def validation_follows(trainer: Trainer) -> bool:

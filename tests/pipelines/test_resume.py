@@ -134,15 +134,26 @@ def test_a_fit_that_stops_in_a_validation_makes_it_again(tmp_path, tracking, vae
 
 
 @pytest.mark.slow
-def test_steps_are_counted_on_whatever_the_interval_of_validation(tmp_path, tracking, vae_checkpoint):
+@pytest.mark.parametrize(
+    ("batches_a_step", "interval", "later"),
+    [(1, 3, 2), (2, 3, 7), (2, 3, 3)],  # after three batches of five it is in the middle of a step of two
+)
+def test_steps_are_counted_on_whatever_is_validated_when(
+    tmp_path, tracking, vae_checkpoint, batches_a_step, interval, later
+):
     shards = small_shards(tmp_path / "shards", train=5, val=2, test=0, people=2, num_frames=9, size=(32, 32))
     cache_latents(str(shards), str(vae_checkpoint), str(tmp_path / "latents"), num_frames=5)
-    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", "--trainer.max_steps=3"))
-    more = ("--trainer.max_steps=6", "--trainer.val_check_interval=2", "--ckpt_path=fit/last.ckpt")
-    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", *more))
-    logged = history(tracking, "fit")["train/loss"]
-    assert sorted(logged) == [0, 1, 2, 3, 4, 5]
-    assert all(len(values) == 1 for values in logged.values())
+    options = (
+        "--data.batch_size=1",
+        f"--trainer.accumulate_grad_batches={batches_a_step}",
+        "--checkpoint.monitor=val/loss",
+        "--checkpoint.every_n_train_steps=null",  # save in every validation
+    )
+    first = ("--trainer.max_steps=3", f"--trainer.val_check_interval={interval}")
+    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", *options, *first))
+    more = ("--trainer.max_steps=6", f"--trainer.val_check_interval={later}", "--ckpt_path=fit/last.ckpt")
+    fit_dit.main(dit_arguments(tmp_path / "latents", "fit", *options, *more))
+    assert sorted(history(tracking, "fit")["train/loss"]) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_fit_of_lightnings_own_checkpoints_can_go_on():
