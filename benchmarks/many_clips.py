@@ -6,7 +6,7 @@ Synthetic people of a few frames, each video turned into many by mirroring, shad
 (followed, masked, fitted, verified, packed) in tiny pictures. Along the way the memory of the program and of its
 workers is read. It is killed (``kill -9``, with its workers) at an eighth and at seven eighths of the clips, started
 again each time, and timed from that to the next finished clip: the start of the workers, and whatever grows with what
-is done already.
+is done already. (The first start also looks through all videos for copies.)
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ def main() -> None:
     for share in (*KILLED_AT, np.inf):
         runs.append(list(watch(process, folder, share * given.count)))
         if share < 1:
+            if process.poll() is not None:
+                break
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             done = finished(folder)

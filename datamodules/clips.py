@@ -18,7 +18,7 @@ from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule
 from datamodules.surface import Surface
 from datamodules.transforms import fit, take_frames
-from models.batch import ClipBatch
+from models.batch import ClipBatch, from_levels
 from preprocessing.sample import Bodies, Sample
 from preprocessing.sample_files import decode, decode_bodies
 
@@ -120,11 +120,11 @@ class ClipDataset(Dataset):
         return take_frames(sample, frames), points[:, frames], rest_points
 
     def _to_batch(self, sample: Sample, points: Tensor, rest_points: Tensor, fps: float) -> ClipBatch:
-        video = to_pixels(sample.video)
+        video = to_levels(sample.video)
         return ClipBatch(
             keys=[sample.key],
-            video=video,
-            background=torch.zeros_like(video) if sample.background is None else to_pixels(sample.background),
+            video_levels=video,
+            background_levels=torch.zeros_like(video) if sample.background is None else to_levels(sample.background),
             has_background=torch.tensor([sample.background is not None]),
             has_camera=torch.tensor([sample.has_camera]),
             masks=self.surface.pad(sample.key, torch.from_numpy(sample.masks))[None],
@@ -205,9 +205,14 @@ class ClipDataModule(StreamDataModule):
         )
 
 
+def to_levels(frames: FrameArray) -> UInt8[Tensor, "1 3 F H W"]:
+    """8-bit frames ``F H W 3`` as a video, channels first."""
+    return rearrange(torch.from_numpy(frames), "F H W C -> 1 C F H W").contiguous()
+
+
 def to_pixels(frames: FrameArray) -> Float[Tensor, "1 3 F H W"]:
     """8-bit frames ``F H W 3`` as a video in [-1, 1]."""
-    return rearrange(torch.from_numpy(frames), "F H W C -> 1 C F H W").float() / 127.5 - 1
+    return from_levels(to_levels(frames))
 
 
 def to_frames(video: Float[Tensor, "3 F H W"]) -> FrameArray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.clips import ClipDataset
 from datamodules.references import choose_references
-from models.batch import Batch, BodyBatch, ClipBatch
+from models.batch import Batch, BodyBatch, ClipBatch, from_levels
 
 
 @dataclass
@@ -19,12 +19,16 @@ class PixelBatch(Batch):
     """Clips, and reference pictures of each."""
 
     clip: ClipBatch
-    pictures: Float[Tensor, "B R 3 H W"]
-    """In [-1, 1]."""
+    picture_levels: UInt8[Tensor, "B R 3 H W"]
     reference_body: BodyBatch
     """Its frames are the pictures."""
     shown: Bool[Tensor, "B P R"]
     """Which pictures a person is to be looked up in."""
+
+    @property
+    def pictures(self) -> Float[Tensor, "B R 3 H W"]:
+        """In [-1, 1]."""
+        return from_levels(self.picture_levels)
 
 
 class PixelDataset(Dataset):
@@ -43,4 +47,5 @@ class PixelDataset(Dataset):
         drawn_by = (clips.seed, index) if clips.training else None
         chosen, shown = choose_references(len(candidates), self.references, people, drawn_by)
         stills = clips.frames_of(row, candidates[chosen])
-        return PixelBatch(clip, rearrange(stills.video, "B C R H W -> B R C H W"), stills.body, shown[None])
+        levels = rearrange(stills.video_levels, "B C R H W -> B R C H W")
+        return PixelBatch(clip, levels, stills.body, shown[None])

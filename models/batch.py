@@ -8,10 +8,11 @@ Shape legend: ``B`` batch, ``P`` people (padded, see ``person_mask``), ``F`` fra
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
@@ -38,6 +39,11 @@ class Batch:
         return replace(self, **moved)
 
 
+def from_levels(levels: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """8-bit levels as numbers in [-1, 1]."""
+    return levels.float() / 127.5 - 1
+
+
 @dataclass
 class BodyBatch(Batch):
     """Surface points of the people of each clip, and the cameras that saw them."""
@@ -58,19 +64,29 @@ class BodyBatch(Batch):
 
 @dataclass
 class ClipBatch(Batch):
-    """Clips as pixels."""
+    """Clips as pixels. They travel as the 8-bit levels that they were stored in, a quarter of the bytes, and are made
+    numbers where they are used."""
 
     keys: list[str]
-    video: Float[Tensor, "B 3 F H W"]
-    """In [-1, 1]."""
-    background: Float[Tensor, "B 3 F H W"]
-    """The clean background; zeros where ``has_background`` is False."""
+    video_levels: UInt8[Tensor, "B 3 F H W"]
+    background_levels: UInt8[Tensor, "B 3 F H W"]
+    """The clean background; see ``background``."""
     has_background: Bool[Tensor, " B"]
     has_camera: Bool[Tensor, " B"]
     """False where the camera was only assumed to stand still."""
     masks: Bool[Tensor, "B P F H W"]
     body: BodyBatch
     fps: Float[Tensor, " B"]
+
+    @cached_property
+    def video(self) -> Float[Tensor, "B 3 F H W"]:
+        """In [-1, 1]."""
+        return from_levels(self.video_levels)
+
+    @cached_property
+    def background(self) -> Float[Tensor, "B 3 F H W"]:
+        """In [-1, 1]; zeros where ``has_background`` is False."""
+        return from_levels(self.background_levels) * self.has_background[:, None, None, None, None]
 
 
 @dataclass

@@ -32,6 +32,7 @@ def clip_batch() -> ClipBatch:
     for frame in range(5):
         masks[:, :, frame, 4:10, 2 + frame : 8 + frame] = True
     video[masks.expand(-1, 3, -1, -1, -1)] = 0.7
+    levels = (127.5 * (video + 1)).round().to(torch.uint8)
     body = BodyBatch(
         points=torch.zeros(2, 1, 5, 4, 3),
         rest_points=torch.zeros(2, 1, 4, 3),
@@ -42,8 +43,8 @@ def clip_batch() -> ClipBatch:
     )
     return ClipBatch(
         keys=["a", "b"],
-        video=video,
-        background=torch.zeros_like(video),
+        video_levels=levels,
+        background_levels=torch.zeros_like(levels),
         has_background=torch.zeros(2, dtype=torch.bool),
         has_camera=torch.ones(2, dtype=torch.bool),
         masks=masks,
