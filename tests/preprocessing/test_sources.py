@@ -78,6 +78,9 @@ def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
     mira = [{"clip_id": 7, "video_url": "https://v/m", "file_path": "clips/k1.mp4", "dense_caption": "a woman"}]
     (source,), _ = find_sources(write_table(folder / "mira.csv", mira), listing("miradata", folder))
     assert (source.name, source.caption, source.origin, source.start_s) == ("clips/k1.mp4", "a woman", "https://v/m", 0)
+    pexels = [{"thumbnail": "https://v/p.jpg", "title": "a girl", "video": "https://v/p.mp4", "sfw": True}]
+    (source,), _ = find_sources(write_table(folder / "pexels.parquet", pexels), listing("pexels400k", folder))
+    assert (source.place, source.caption, source.licence) == ("https://v/p.mp4", "a girl", "Pexels")
 
 
 def test_cells_are_what_they_say(folder: Path) -> None:
