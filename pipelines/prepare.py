@@ -30,7 +30,6 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from models.body import load_body
-from pipelines.data_run import log_data
 from preprocessing.annotators.results import folder_of, require_own_results, results_name
 from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
 from preprocessing.duplicates import twins
@@ -105,6 +104,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         write_preview(out, cards, rejects, len(rows))
         write_manifest(out, rows, job)
         settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
+        from pipelines.data_run import log_data  # here, as workers import this file: Lightning is 6 s for each of them
+
         try:
             log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         except Exception as error:  # a server that is away; what was made is made

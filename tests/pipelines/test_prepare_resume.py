@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipelines import prepare
+from pipelines import data_run, prepare
 from pipelines.prepare import UNFINISHED
 from preprocessing.executor import Execution, Outcome, Pool, Rejected, StageFailed, stage
 from preprocessing.executor.pool import Worker
@@ -121,7 +121,7 @@ def run_and_die(words: list[str], after: int) -> bool:
 
 
 def test_killed_wherever_it_touches_the_disk(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "log_data", lambda *given: None)  # a store of its own, which takes seconds
+    monkeypatch.setattr(data_run, "log_data", lambda *given: None)  # a store of its own, which takes seconds
     prepare.main([*words, f"--out={tmp_path / 'whole'}"])
     whole = hashes(tmp_path / "whole")
     assert {"manifest.parquet", "rejected.jsonl", "preview.html", "train-000001.tar", "val-000000.tar"} <= whole.keys()
@@ -169,7 +169,7 @@ def test_going_on_says_so_and_does_not_mix_jobs(
 def test_videos_may_be_touched_and_moved_but_not_changed(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "log_data", lambda *given: None)
+    monkeypatch.setattr(data_run, "log_data", lambda *given: None)
     folder, out = tmp_path / "videos", [f"--out={tmp_path / 'out'}"]
     assert not run_and_die([*words, *out], 40)
     os.utime(folder / "a.mp4", (1, 1))
@@ -193,7 +193,7 @@ def test_without_a_server_the_shards_are_made_all_the_same(
     def away(*given: object) -> None:
         raise ConnectionError("nobody there")
 
-    monkeypatch.setattr(prepare, "log_data", away)
+    monkeypatch.setattr(data_run, "log_data", away)
     prepare.main([*words, f"--out={tmp_path / 'out'}"])
     assert "is complete, but could not be logged to MLflow: nobody there" in capsys.readouterr().err
     assert read_manifest(tmp_path / "out")
