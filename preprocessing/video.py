@@ -192,8 +192,8 @@ def probe(path: Path | str) -> VideoInfo:
         return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
 
 
-def require_even_times(path: Path | str) -> None:
-    """Raise ``VideoError`` unless the n-th picture of a video is the n-th frame of ``iter_frames``."""
+def count_even_pictures(path: Path | str) -> int:
+    """How many pictures a video has. Raises ``VideoError`` unless the n-th is the n-th frame of ``iter_frames``."""
     fps = probe(path).fps
     with _open(path) as container:
         stream = container.streams.video[0]
@@ -201,6 +201,7 @@ def require_even_times(path: Path | str) -> None:
         frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
     if (off := np.flatnonzero(frames != np.arange(len(frames)))).size:
         raise VideoError(f"{path}: variable frame rate, from picture {off[0]} on: convert it to a constant one first")
+    return len(frames)
 
 
 def iter_frames(

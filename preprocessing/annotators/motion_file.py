@@ -117,10 +117,12 @@ def _rate(path: str, value: np.ndarray | float) -> float:
     return float(value.item())
 
 
-def read_npz(path: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    """All numbers of an archive. Raises ``ValueError`` if it cannot be read, or one of ``required`` is missing."""
+def read_npz(path: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All numbers of an archive. Raises ``ValueError`` if it cannot be read, one of ``required`` is missing, or what is
+    called like one of ``optional`` is no numbers."""
     try:
         with np.load(path, allow_pickle=False) as archive:
+            odd = [name for name in optional if name in archive.files and _numbers(archive, name) is None]
             arrays = {name: array for name in archive.files if (array := _numbers(archive, name)) is not None}
     except (
         OSError,
@@ -133,6 +135,8 @@ def read_npz(path: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
         raise ValueError(f"{path}: cannot be read as .npz ({error})") from error
     if missing := [name for name in required if name not in arrays]:
         raise ValueError(f"{path}: no array {', '.join(missing)} among {', '.join(arrays)}")
+    if odd:
+        raise ValueError(f"{path}: {', '.join(odd)} must be an array of numbers, and of no objects or names")
     return arrays
 
 

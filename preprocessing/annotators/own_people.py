@@ -35,9 +35,10 @@ from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras, out_of_
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig
 from preprocessing.synthetic.people.figure import posed_vertices
-from preprocessing.video import require_even_times
+from preprocessing.video import count_even_pictures
 
 REQUIRED = ("pose", "translation", "betas", "intrinsics")
+OPTIONAL = ("world_to_camera", "valid", "whose")
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,15 @@ def boxes_of_bodies(
 @lru_cache(maxsize=1)
 def _read(place: str, path: Path, written_ns: int) -> OwnAnnotation:
     """The clips of a video come one after the other. Its frames are counted, and we count time."""
-    require_even_times(place)
-    return read_own(path)
+    pictures, own = count_even_pictures(place), read_own(path)
+    if (total := own.bodies.pose.shape[1]) > pictures:
+        raise ValueError(f"{path}: of {total} frames, the video has {pictures}: is it another's, or of another rate?")
+    return own
 
 
 def read_own(path: Path) -> OwnAnnotation:
     """Raises ``ValueError`` naming the file and the array if one is missing, has another shape or holds NaN."""
-    arrays = read_npz(str(path), REQUIRED)
+    arrays = read_npz(str(path), REQUIRED, OPTIONAL)
     if arrays["pose"].ndim != 4:
         raise ValueError(f"{path}: pose has shape {arrays['pose'].shape}, expected P×V×{NUM_JOINTS}×3")
     people, total = arrays["pose"].shape[:2]

@@ -15,7 +15,7 @@ from preprocessing.annotators.phalp_tracks import read_phalp
 from preprocessing.body_fitting.camera import static_cameras
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig
-from preprocessing.video import require_even_times
+from preprocessing.video import count_even_pictures
 
 
 def follow_with_phalp(
@@ -42,5 +42,5 @@ def follow_with_phalp(
 @lru_cache(maxsize=1)
 def _read(place: str, path: Path, first_frame: int) -> PhalpTracks:
     """The clips of a video come one after the other. PHALP counts its pictures, and we count time."""
-    require_even_times(place)
+    count_even_pictures(place)
     return read_phalp(path, first_frame)

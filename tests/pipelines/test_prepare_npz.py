@@ -165,13 +165,15 @@ def test_a_video_without_a_file_is_rejected_for_that(annotated):
         ({"whose": np.full((13, 240, 320), -1)}, "whose is -1 in frame 0"),
         ({"pose": np.full((2, 13, 24, 3), 1e300)}, "a rotation of more than 4 π"),
         ({"world_to_camera": np.tile(2 * np.eye(4), (13, 1, 1))}, "world_to_camera that is no rigid motion"),
-        ({"whose": np.array(["a"], object)}, None),
+        ({"whose": np.array(["a"], object)}, "whose must be an array of numbers"),
+        ({"valid": np.full((2, 13), "yes")}, "valid must be an array of numbers"),
+        ({"names": np.array(["a"], object)}, None),
     ],
 )
 def test_what_a_file_cannot_say_is_named(annotated, tmp_path, wrong, message):
     np.savez(tmp_path / "a.npz", **(annotated[1] | wrong))
     if message is None:  # a pickle is not read; the rest is
-        assert read_own(tmp_path / "a.npz").whose is None
+        assert read_own(tmp_path / "a.npz").whose is not None
         return
     with pytest.raises(ValueError, match=message):
         read_own(tmp_path / "a.npz")
@@ -197,10 +199,11 @@ def test_other_numbers_make_another_job(annotated):
 def test_a_file_of_another_video_is_told(annotated):
     folder, arrays = annotated
     per_frame = ("pose", "translation", "valid", "intrinsics", "world_to_camera", "whose")
-    short = dict(arrays)
-    for name in per_frame:
-        axis = 1 if name in ("pose", "translation", "valid") else 0
-        short[name] = np.take(arrays[name], np.arange(9), axis=axis)
-    assert "of 9 frames, frames 0…13 are asked for" in prepared(folder, short)
+    for frames, told in ((9, "of 9 frames, frames 0…13 are asked for"), (14, "of 14 frames, the video has 13")):
+        taken = {
+            name: np.take(arrays[name], np.arange(frames) % FRAMES, axis=int(name in ("pose", "translation", "valid")))
+            for name in per_frame
+        }
+        assert told in prepared(folder, arrays | taken)
     small = arrays | {"whose": arrays["whose"][:, ::2, ::2]}
     assert "whose is of pictures of (120, 160) (H, W)" in prepared(folder, small)
