@@ -35,7 +35,8 @@ from pipelines.metrics.latent_statistics import LatentStatistics
 from pipelines.networks import Network, NetworkError, Reconstruction, Sources, load_networks
 from pipelines.results import Gallery, NetworkResult, write_results
 from pipelines.scoring import Judges, Pair, Scores, Tally
-from preprocessing.video import FrameArray, VideoError, decode_frames
+from preprocessing.places import VideoError
+from preprocessing.video import FrameArray, decode_frames
 
 
 def evaluate_vae(

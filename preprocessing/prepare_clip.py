@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from models.body import load_body
 from preprocessing.annotate import ANNOTATORS, ClipFrames
 from preprocessing.annotators.sam2_masks import MakeMasks
 from preprocessing.executor import Rejected, stage
 from preprocessing.manifest import split_of
+from preprocessing.places import patiently
 from preprocessing.preview import draw_sheet
 from preprocessing.sample import Sample, make_key
 from preprocessing.scan_video import file_version
@@ -66,7 +68,8 @@ class PrepareClip:
                 raise Rejected(f"{source.place} has changed since it was scanned: delete the run and begin anew")
             scale = min(1.0, max(config.annotate_side, config.max_side) / max(clip.size))
             size = round(clip.size[0] * scale), round(clip.size[1] * scale)
-            frames = read_frames(source.place, window.start, window.stop, window.step, size)
+            read = partial(read_frames, source.place, window.start, window.stop, window.step, size)
+            frames = patiently(source.place, read)
             scores |= measure_clip(frames, clip.size)
             filter_clip(scores, config.filter_clips)
             resize = Resize.within(size, config.max_side)

@@ -24,8 +24,9 @@ import zlib
 import numpy as np
 from jaxtyping import UInt8
 
+from preprocessing.places import VideoError
 from preprocessing.sample import Bodies, Cameras, Geometry, Presence, Sample, SampleError, check
-from preprocessing.video import VideoError, decode_frames, encode_frames
+from preprocessing.video import decode_frames, encode_frames
 
 SCHEMA_VERSION = 1
 

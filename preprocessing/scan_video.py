@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from preprocessing.executor import stage
 from preprocessing.manifest import Reject
+from preprocessing.places import is_uri, open_binary, patiently
 from preprocessing.sources import STAGE, Source
 from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, scan
-from preprocessing.video import is_uri, open_binary
 
 READ_BYTES = 1 << 22
 
@@ -53,9 +54,9 @@ def scan_video(video: Video, config: SplitConfig) -> ScannedVideo:
     """Raises ``StageFailed`` if the video cannot be read."""
     with stage(STAGE):
         version = file_version(video.place)
-        sha256 = _hash(video.place)
+        sha256 = patiently(video.place, partial(_hash, video.place))
     with stage("split_scenes"):
-        found = scan(video.place, config)
+        found = patiently(video.place, partial(scan, video.place, config))
     windows: list[tuple[int, Window]] = []
     rejects: list[Reject] = []
     taken: dict[tuple[int, int], str] = {}

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocessing.manifest import Reject
-from preprocessing.video import VIDEO_SUFFIXES, is_uri
+from preprocessing.places import is_uri
+from preprocessing.video import VIDEO_SUFFIXES
 
 STAGE = "find_sources"
 """What its rejects name."""

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import decord
-import fsspec
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
+
+from preprocessing.places import VideoError, is_uri, open_binary
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
@@ -47,10 +47,6 @@ SIDES_PX = (16, 8192)
 """Least and largest side of pictures, as displayed."""
 
 FrameArray = UInt8[np.ndarray, "F H W 3"]
-
-
-class VideoError(ValueError):
-    """A video that cannot be read; the message names the file and the fault."""
 
 
 @dataclass(frozen=True)
@@ -270,35 +266,6 @@ def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
             if not container.streams.video:
                 raise VideoError(f"{path}: holds no video stream")
             yield container
-
-
-def is_uri(place: Path | str) -> bool:
-    """Whether a place is a URI, and no local path."""
-    return "://" in str(place)
-
-
-@contextmanager
-def open_binary(place: Path | str) -> Iterator[BinaryIO]:
-    """A file by its path or its URI (of any file system that fsspec knows), to be read and sought in.
-
-    Raises:
-        VideoError: if it is not there, empty, or of a file system for which a package is missing.
-    """
-    try:
-        if is_uri(place):
-            system, path = fsspec.url_to_fs(str(place))
-            file = system.open(path)
-        else:
-            file = Path(place).open("rb")  # noqa: SIM115
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-    except (OSError, ValueError, ImportError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise VideoError(f"{place}: cannot be read ({reason})") from error
-    with file:
-        if size == 0:
-            raise VideoError(f"{place}: the file is empty (0 bytes)")
-        yield file
 
 
 def _decoded(path: Path | str, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:

@@ -1,19 +1,13 @@
 """Codecs: what goes in comes out, every window of it, and broken files say how they are broken."""
 
-import re
-import threading
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from preprocessing.places import VideoError
 from preprocessing.video import (
-    VideoError,
     count_even_pictures,
     decode_frames,
     encode_frames,
@@ -177,64 +171,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="even sides"):
         write_video(tmp_path / "clip.mp4", smooth()[:, :63], 24.0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_uri_is_read_as_the_file_behind_it(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
-    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as archive:
-        archive.write(tmp_path / "a.mp4", "deep/a.mp4")
-    for uri in (f"file://{tmp_path}/a.mp4", f"zip://deep/a.mp4::{tmp_path}/videos.zip"):
-        assert probe(uri) == probe(tmp_path / "a.mp4")
-        np.testing.assert_array_equal(read_frames(uri, 7, 15, 2), read_frames(tmp_path / "a.mp4", 7, 15, 2))
-    with pytest.raises(VideoError, match=r"zip://gone\.mp4::.*videos\.zip: cannot be read"):
-        probe(f"zip://gone.mp4::{tmp_path}/videos.zip")
-    with pytest.raises(VideoError, match=r"nowhere://a\.mp4: cannot be read \(.*nowhere"):
-        probe("nowhere://a.mp4")
-
-
-@contextmanager
-def served(content: bytes, ranges: bool) -> Iterator[str]:
-    """The address of a server that has one file, and gives parts of it or only all."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(200, content)
-
-        def do_GET(self) -> None:
-            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if ranges else None
-            if asked is None:
-                return self._answer(200, content)
-            first, last = int(asked[1]), int(asked[2] or len(content) - 1)
-            return self._answer(206, content[first : last + 1], f"bytes {first}-{last}/{len(content)}")
-
-        def _answer(self, status: int, body: bytes, part: str | None = None) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            if ranges:
-                self.send_header("Accept-Ranges", "bytes")
-            if part is not None:
-                self.send_header("Content-Range", part)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Not into the output of tests."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/a.mp4"
-        server.shutdown()
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_video_on_the_web_is_read_from_there(tmp_path: Path, ranges: bool) -> None:
-    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
-    with served((tmp_path / "a.mp4").read_bytes(), ranges) as address:
-        assert probe(address) == probe(tmp_path / "a.mp4")
-        np.testing.assert_array_equal(read_frames(address, 7, 15), read_frames(tmp_path / "a.mp4", 7, 15))
-        with pytest.raises(VideoError, match="cannot be read"):
-            probe(address.replace("http", "https"))
 
 
 def test_pictures_that_are_not_evenly_spaced_are_told(tmp_path: Path) -> None:

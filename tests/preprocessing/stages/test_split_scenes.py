@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from preprocessing.executor import Rejected
+from preprocessing.places import VideoError
 from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, frame_step, scan
-from preprocessing.video import VideoError, write_video
+from preprocessing.video import write_video
 
 CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
 

@@ -1,0 +1,77 @@
+"""Where videos are: files of this machine, or of any file system that fsspec knows, which may fail for a moment."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import av
+import fsspec
+
+WAITS_S = (1.0, 10.0)
+"""Before what failed on the way from another machine is tried again."""
+
+PERMANENT = (FileNotFoundError, PermissionError, ImportError, ValueError, av.FFmpegError)
+"""What does not pass: a file that is not there, a package that is missing, bytes that are no video."""
+
+WORTH_ASKING_AGAIN = (408, 429)
+"""HTTP's time-outs and too many requests; what else is the client's fault stays so."""
+
+Read = TypeVar("Read")
+
+
+class VideoError(ValueError):
+    """A video that cannot be read; the message names the file and the fault."""
+
+
+def is_uri(place: Path | str) -> bool:
+    """Whether a place is a URI, and no local path."""
+    return "://" in str(place)
+
+
+@contextmanager
+def open_binary(place: Path | str) -> Iterator[BinaryIO]:
+    """A file by its path or its URI, to be read and sought in.
+
+    Raises:
+        VideoError: if it is not there, empty, or of a file system for which a package is missing.
+    """
+    try:
+        if is_uri(place):
+            system, path = fsspec.url_to_fs(str(place))
+            file = system.open(path)
+        else:
+            file = Path(place).open("rb")  # noqa: SIM115
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+    except Exception as error:  # those of a file system's library may be of any kind
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise VideoError(f"{place}: cannot be read ({reason})") from error
+    with file:
+        if size == 0:
+            raise VideoError(f"{place}: the file is empty (0 bytes)")
+        yield file
+
+
+def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
+    """What ``read`` gives of a place; from another machine, tried again where it failed as networks do."""
+    for wait_s in WAITS_S if is_uri(place) else ():
+        try:
+            return read()
+        except Exception as error:
+            if not _may_pass(error):
+                raise
+        time.sleep(wait_s)
+    return read()
+
+
+def _may_pass(error: BaseException) -> bool:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    status = getattr(error, "status", 0)
+    refused = 400 <= status < 500 and status not in WORTH_ASKING_AGAIN
+    return not refused and not isinstance(error, PERMANENT)

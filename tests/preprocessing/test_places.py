@@ -1,0 +1,109 @@
+"""Videos elsewhere: read from where they are, and asked for again where networks fail for a moment."""
+
+import itertools
+import re
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from preprocessing import places
+from preprocessing.places import VideoError, patiently
+from preprocessing.video import probe, read_frames, write_video
+from tests.preprocessing.test_video import smooth
+
+
+def test_a_uri_is_read_as_the_file_behind_it(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.write(tmp_path / "a.mp4", "deep/a.mp4")
+    for uri in (f"file://{tmp_path}/a.mp4", f"zip://deep/a.mp4::{tmp_path}/videos.zip"):
+        assert probe(uri) == probe(tmp_path / "a.mp4")
+        np.testing.assert_array_equal(read_frames(uri, 7, 15, 2), read_frames(tmp_path / "a.mp4", 7, 15, 2))
+    with pytest.raises(VideoError, match=r"zip://gone\.mp4::.*videos\.zip: cannot be read"):
+        probe(f"zip://gone.mp4::{tmp_path}/videos.zip")
+    with pytest.raises(VideoError, match=r"nowhere://a\.mp4: cannot be read \(.*nowhere"):
+        probe("nowhere://a.mp4")
+
+
+@contextmanager
+def served(content: bytes, ranges: bool = True, troubles: Mapping[int, int] = MappingProxyType({})) -> Iterator[str]:
+    """The address of a server that has one file, and gives parts of it or only all; number of a request → the status
+    that it is answered with instead."""
+    numbers = itertools.count()
+
+    class Handler(BaseHTTPRequestHandler):
+        def parse_request(self) -> bool:
+            understood = super().parse_request()
+            if understood and (status := troubles.get(next(numbers))):
+                self._answer(status, b"")
+                return False
+            return understood
+
+        def do_HEAD(self) -> None:
+            self._answer(200, content)
+
+        def do_GET(self) -> None:
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if ranges else None
+            if asked is None:
+                return self._answer(200, content)
+            first, last = int(asked[1]), int(asked[2] or len(content) - 1)
+            return self._answer(206, content[first : last + 1], f"bytes {first}-{last}/{len(content)}")
+
+        def _answer(self, status: int, body: bytes, part: str | None = None) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            if ranges:
+                self.send_header("Accept-Ranges", "bytes")
+            if part is not None:
+                self.send_header("Content-Range", part)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Not into the output of tests."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/a.mp4"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_video_on_the_web_is_read_from_there(tmp_path: Path, ranges: bool) -> None:
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+    with served((tmp_path / "a.mp4").read_bytes(), ranges) as address:
+        assert probe(address) == probe(tmp_path / "a.mp4")
+        np.testing.assert_array_equal(read_frames(address, 7, 15), read_frames(tmp_path / "a.mp4", 7, 15))
+        with pytest.raises(VideoError, match="cannot be read"):
+            probe(address.replace("http", "https"))
+
+
+@pytest.mark.parametrize("troubles", [{0: 503, 1: 503}, {1: 500}, {0: 429, 1: 429, 3: 502}])
+def test_a_server_that_fails_for_a_moment_is_asked_again(tmp_path: Path, troubles, monkeypatch) -> None:
+    monkeypatch.setattr(places, "WAITS_S", (0.0, 0.0))
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+    content = (tmp_path / "a.mp4").read_bytes()
+    with served(content, troubles=troubles) as address:
+        frames = patiently(address, partial(read_frames, address, 7, 15))
+    np.testing.assert_array_equal(frames, read_frames(tmp_path / "a.mp4", 7, 15))
+    with served(content, troubles=troubles) as address, pytest.raises(Exception, match=r"cannot be read|50"):
+        read_frames(address, 7, 15)
+
+
+@pytest.mark.parametrize("fault", ["gone", "broken", "local"])
+def test_what_will_not_pass_is_not_waited_for(tmp_path: Path, fault: str, monkeypatch) -> None:
+    monkeypatch.setattr(places, "WAITS_S", (float("nan"),))  # which cannot be slept
+    troubles = dict.fromkeys(range(9), 404) if fault == "gone" else {}
+    with served(b"no video", troubles=troubles) as address:
+        place = str(tmp_path / "a.mp4") if fault == "local" else address
+        with pytest.raises(VideoError, match=r"cannot be read|not a readable video"):
+            patiently(place, partial(probe, place))
