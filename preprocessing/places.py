@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import av
 import fsspec
 
 WAITS_S = (1.0, 10.0)
 """Before what failed on the way from another machine is tried again."""
 
-PERMANENT = (FileNotFoundError, PermissionError, ImportError, ValueError, av.FFmpegError)
-"""What does not pass: a file that is not there, a package that is missing, bytes that are no video."""
+PERMANENT = (FileNotFoundError, PermissionError, ImportError, ValueError)
+"""What does not pass: a file that is not there, a package that is missing, an address that is none."""
 
 WORTH_ASKING_AGAIN = (408, 429)
 """HTTP's time-outs and too many requests; what else is the client's fault stays so."""
@@ -26,6 +25,10 @@ Read = TypeVar("Read")
 
 class VideoError(ValueError):
     """A video that cannot be read; the message names the file and the fault."""
+
+
+class UnreachableError(VideoError):
+    """Its bytes cannot be had."""
 
 
 def is_uri(place: Path | str) -> bool:
@@ -38,7 +41,8 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
     """A file by its path or its URI, to be read and sought in.
 
     Raises:
-        VideoError: if it is not there, empty, or of a file system for which a package is missing.
+        UnreachableError: if it is not there, or of a file system for which a package is missing.
+        VideoError: if it is empty.
     """
     try:
         if is_uri(place):
@@ -50,7 +54,7 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
         file.seek(0)
     except Exception as error:  # those of a file system's library may be of any kind
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise VideoError(f"{place}: cannot be read ({reason})") from error
+        raise UnreachableError(f"{place}: cannot be read ({reason})") from error
     with file:
         if size == 0:
             raise VideoError(f"{place}: the file is empty (0 bytes)")
@@ -70,6 +74,8 @@ def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
 
 
 def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, VideoError) and not isinstance(error, UnreachableError):
+        return False
     while error.__cause__ is not None:
         error = error.__cause__
     status = getattr(error, "status", 0)
