@@ -33,6 +33,11 @@ class Failure:
     scores: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Death(Failure):
+    """The worker died over the item."""
+
+
 class StageFailed(Exception):
     """Carries a ``Failure`` out of the stage it happened in."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from preprocessing.executor.outcome import Attempt, Item, Outcome, Result
+from preprocessing.executor.outcome import Attempt, Death, Item, Outcome, Result
 
 LOOKAHEAD = 8
 """Items a worker may be ahead of the oldest unfinished one: bounds what waits in memory to be yielded in order."""
@@ -86,7 +86,8 @@ class Pool(ABC):
         done: int = 0,
     ) -> Iterator[Outcome[Item, Result]]:
         """Outcomes of all items, in the order of the items whatever the number of workers, with a progress bar, which
-        begins at ``done`` items that need not be done again.
+        begins at ``done`` items that need not be done again. An item whose worker dies has a second chance: the system
+        may have killed it for what others did.
 
         ``make_stage`` is picklable: a module's class or a ``functools.partial``. Take all outcomes before the next run.
 
@@ -98,18 +99,28 @@ class Pool(ABC):
         for worker in self._workers:
             worker.load(make_stage)
         finished: dict[int, Outcome[Item, Result]] = {}
+        again: list[int] = []
+        tried: set[int] = set()
         next_item = next_yield = rejects = 0
         with tqdm(total=done + len(items), initial=done, desc=description, unit=unit) as bar:
             while next_yield < len(items):
                 for worker in self._workers:
                     free = worker.index is None and not worker.loading
-                    if free and next_item < min(len(items), next_yield + LOOKAHEAD * self.count):
+                    if free and again:
+                        index = again.pop()
+                        if not worker.start(index, items[index]):
+                            again.append(index)
+                    elif free and next_item < min(len(items), next_yield + LOOKAHEAD * self.count):
                         next_item += worker.start(next_item, items[next_item])
                 for worker in self.ready([w for w in self._workers if w.index is not None or w.loading]):
                     if worker.loading:
                         worker.loaded()
                         continue
                     index, made = worker.collect()
+                    if isinstance(made[1], Death) and index not in tried:
+                        tried.add(index)
+                        again.append(index)
+                        continue
                     finished[index] = Outcome(items[index], *made)
                     rejects += finished[index].failure is not None
                     bar.set_postfix(rejected=rejects, refresh=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from preprocessing.executor.outcome import Attempt, Failure, attempt, describe
+from preprocessing.executor.outcome import Attempt, Death, Failure, attempt, describe
 from preprocessing.executor.pool import Pool, Worker
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
@@ -88,7 +88,7 @@ class _Process(Worker):
             made = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
-            made = None, Failure("worker", _cause_of_death(self.process.exitcode)), {}
+            made = None, Death("worker", _cause_of_death(self.process.exitcode)), {}
             self._spawn()
             self.load(self.make_stage)
         return index, made

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from preprocessing.executor.outcome import Attempt, Failure, attempt
+from preprocessing.executor.outcome import Attempt, Death, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
 
 PATIENCE_S = 60.0
@@ -148,7 +148,7 @@ class _Actor(Worker):
             self.stop()
             self._begin()
             self.load(self.make_stage)
-            return index, (None, Failure("worker", DIED), {})
+            return index, (None, Death("worker", DIED), {})
 
     def stop(self) -> None:
         ray.kill(self.actor)

@@ -63,6 +63,25 @@ def test_what_cannot_be_sent_costs_its_item_only(executor: str) -> None:
     assert "cannot pickle" in bad.failure.reason
 
 
+def test_a_clip_over_which_a_worker_dies_once_is_done_by_the_next(executor: str, tmp_path: Path) -> None:
+    path = f"__import__('pathlib').Path({str(tmp_path / 'tried')!r})"
+    items = [f"{i}" for i in range(5)]
+    items[2] = f"2 if {path}.exists() else ({path}.touch(), __import__('os')._exit(9))"
+    with Execution(executor, 2).pool() as pool:
+        outcomes = list(pool.run(EVAL, items, "evaluate", "item"))
+    assert [outcome.result for outcome in outcomes] == list(range(5))
+    assert (tmp_path / "tried").exists()
+
+
+def test_an_actor_that_dies_while_it_is_free_costs_nothing(cluster: None) -> None:
+    with Execution("ray", 2).pool() as pool:
+        list(pool.run(EVAL, ["1", "2"], "evaluate", "item"))
+        outcomes = pool.run(EVAL, [f"{i}" for i in range(40)], "evaluate", "item")
+        first = next(outcomes)
+        ray.kill(pool._workers[0].actor)
+        assert [first.result, *(outcome.result for outcome in outcomes)] == list(range(40))
+
+
 def test_a_worker_that_dies_while_it_is_free_costs_nothing() -> None:
     items = ["__import__('time').sleep(0.5) or 0", *[f"{i}" for i in range(1, 40)]]
     with Execution(workers=2).pool() as pool:
