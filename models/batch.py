@@ -80,13 +80,14 @@ class ClipBatch(Batch):
 
     @cached_property
     def video(self) -> Float[Tensor, "B 3 F H W"]:
-        """In [-1, 1]."""
-        return from_levels(self.video_levels)
+        """In [-1, 1], in the precision of the batch's other numbers, which Lightning lowers to the network's."""
+        return from_levels(self.video_levels).to(self.fps.dtype)
 
     @cached_property
     def background(self) -> Float[Tensor, "B 3 F H W"]:
         """In [-1, 1]; zeros where ``has_background`` is False."""
-        return from_levels(self.background_levels) * self.has_background[:, None, None, None, None]
+        there = self.has_background[:, None, None, None, None]
+        return from_levels(self.background_levels).to(self.fps.dtype) * there
 
 
 @dataclass

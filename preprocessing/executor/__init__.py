@@ -1,8 +1,8 @@
 """Run a stage over many items in workers, such that no item can stop the others.
 
 A stage is a factory: called once in each worker (where it may load networks) it gives the function that is called on
-every item. An exception, or the death of the whole worker, costs the item that was being worked on and nothing else; it
-comes back as a ``Failure`` that says where and why.
+every item. An exception, or the death of two workers over it, costs the item that was being worked on and nothing else;
+it comes back as a ``Failure`` that says where and why.
 """
 
 from __future__ import annotations

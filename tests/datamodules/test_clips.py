@@ -4,6 +4,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import HalfPrecision
 
 from datamodules.augment import Augment
 from datamodules.clips import ClipDataModule, to_frames, to_pixels
@@ -59,6 +60,15 @@ def test_pixels_and_frames_are_inverse():
     assert video.min() >= -1
     assert video.max() <= 1
     np.testing.assert_array_equal(to_frames(video[0]), frames)
+
+
+def test_pixels_have_the_precision_that_lightning_gives_a_batch(tmp_path):
+    folder = write_shards(tmp_path / "s", [("val", make_sample(0))])
+    batch = next(iter(ClipDataModule(str(folder), num_frames=5, size=(32, 32), batch_size=1).val_dataloader()))
+    lowered = HalfPrecision("bf16-true").convert_input(batch)
+    assert batch.video_levels.dtype == lowered.video_levels.dtype == torch.uint8
+    torch.testing.assert_close(lowered.video, batch.video.bfloat16(), rtol=0, atol=0)
+    torch.testing.assert_close(lowered.background, batch.background.bfloat16(), rtol=0, atol=0)
 
 
 def test_cached_clips_equal_decoded_ones(tmp_path):
