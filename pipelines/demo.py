@@ -185,12 +185,14 @@ def real(
         *("cache_latents", "--shards", data, "--vae", vae / "last.ckpt", "--precision", "bf16", "--out", latents),
         *("--num_frames", NUM_FRAMES, "--size", json.dumps([SIZE, SIZE]), "--references", REFERENCES),
     )
+    rows = read_manifest(shards)
     step(
         *("fit_dit", "fit", "--config", "configs/dit/tiny.yaml", "--seed_everything", seed),
+        *("--data.max_people", max(row.num_people for row in rows)),
         *("--model.init_from", fitted / "dit" / "last.ckpt", "--data.latents", latents),
         *("--data.vae", vae / "last.ckpt", "--checkpoint.dirpath", dit, *_limit(dit_steps)),
     )
-    person, motion = (f"{shards}#{row.key}" for row in _best_source(read_manifest(shards)))
+    person, motion = (f"{shards}#{row.key}" for row in _best_source(rows))
     step(
         *("generate", "clip", "--reference", person, "--motion", motion, "--out", folder / "generated.mp4"),
         *("--checkpoint", dit / "last.ckpt", "--vae", vae / "last.ckpt", "--precision", "bf16"),

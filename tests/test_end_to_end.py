@@ -2,13 +2,17 @@
 
 import json
 import math
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.demo import Clips, synthetic
+from pipelines import demo
+from pipelines.demo import Clips, real, synthetic
+from preprocessing.video import decode_frames
+from tests.shard_factory import small_shards
 
 
 @pytest.mark.slow
@@ -26,9 +30,16 @@ def test_from_nothing_to_a_scored_clip(tmp_path, monkeypatch):
     assert picture.std() > 10
     assert len(list((tmp_path / "demo" / "generated").glob("*.mp4"))) == 2
 
+    def prepare(words):  # which is tested by itself
+        small_shards(Path(words[words.index("--out") + 1]), 2, 0, 0, people=2, num_frames=13, size=(96, 128))
+
+    monkeypatch.setitem(demo.PROGRAMS, "prepare", prepare)
+    real("unused", str(tmp_path / "demo"), str(tmp_path / "real"), vae_steps=2, dit_steps=2)
+    assert len(decode_frames((tmp_path / "real" / "generated.mp4").read_bytes())) == 13
+
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     logged = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
     assert {"vae", "latents", "dit", "generate", "evaluate"} <= logged.keys()
-    own, shuffled = client.search_runs([logged["generate"]], order_by=["attributes.start_time"])
+    own, shuffled, _ = client.search_runs([logged["generate"]], order_by=["attributes.start_time"])
     assert (own.data.params["shuffle_motion"], shuffled.data.params["shuffle_motion"]) == ("False", "True")
     assert len(client.list_artifacts(own.info.run_id, "samples")) == 2
