@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -105,6 +106,7 @@ def synthetic(
         )
     vae, dit, latents = folder / "vae", folder / "dit", folder / "latents"
     everything = json.dumps([str(path) for path in shards.values()])
+    shutil.rmtree(latents, ignore_errors=True)  # of an autoencoder of before
     step(
         *("fit_vae", "fit", "--config", "configs/vae/tiny.yaml", "--seed_everything", seed),
         *("--data.shards", everything, "--checkpoint.dirpath", vae, *_limit(vae_steps)),
@@ -176,6 +178,7 @@ def real(
         *("--split_shares", json.dumps({"train": 1.0, "val": 0.0, "test": 0.0}), "--workers", workers),
     )
     data = json.dumps([str(shards), str(fitted / "shards" / "val")])
+    shutil.rmtree(latents, ignore_errors=True)  # of an autoencoder of before
     step(
         *("fit_vae", "fit", "--config", "configs/vae/tiny.yaml", "--seed_everything", seed),
         *("--model.init_from", fitted / "vae" / "last.ckpt"),
