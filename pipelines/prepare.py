@@ -104,9 +104,9 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         write_preview(out, cards, rejects, len(rows))
         write_manifest(out, rows, job)
         settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
-        from pipelines.data_run import log_data  # here, as workers import this file: Lightning is 6 s for each of them
-
         try:
+            from pipelines.data_run import log_data  # here, as workers import this file: Lightning is 6 s for each
+
             log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         except Exception as error:  # a server that is away; what was made is made
             print(f"{out} is complete, but could not be logged to MLflow: {error}", file=sys.stderr)

@@ -74,10 +74,24 @@ def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
 
 
 def _may_pass(error: BaseException) -> bool:
+    """Whether it is of the way, and not of what lies there, nor our own verdict or mistake."""
     if isinstance(error, VideoError) and not isinstance(error, UnreachableError):
         return False
-    while error.__cause__ is not None:
-        error = error.__cause__
-    status = getattr(error, "status", 0)
-    refused = 400 <= status < 500 and status not in WORTH_ASKING_AGAIN
-    return not refused and not isinstance(error, PERMANENT)
+    links = [error]
+    while links[-1].__cause__ is not None:
+        links.append(links[-1].__cause__)
+    first = links[-1]  # fsspec's HTTP calls every failure, whatever its cause, a file that is not there
+    refused = any(400 <= (status := _status(link)) < 500 and status not in WORTH_ASKING_AGAIN for link in links)
+    if refused or isinstance(first, PERMANENT) or any(isinstance(link, PermissionError) for link in links):
+        return False
+    library = type(first).__module__.partition(".")[0] not in ("builtins", __name__.partition(".")[0])
+    return library or isinstance(first, OSError | EOFError)
+
+
+def _status(error: BaseException) -> int:
+    """HTTP's, by whatever name a library has it; 0 if there is none."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's
+        return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    found = [getattr(of, name, None) for of in (error, response) for name in ("status", "status_code", "code")]
+    return next((number for number in found if isinstance(number, int)), 0)

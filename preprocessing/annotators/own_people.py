@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from models.geometry import MIN_DEPTH_M, project, scale_intrinsics
 from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
 from preprocessing.annotators.motion_file import read_npz
 from preprocessing.boxes import area
+from preprocessing.places import patiently
 from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras, out_of_range
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig
@@ -111,7 +112,7 @@ def boxes_of_bodies(
 @lru_cache(maxsize=1)
 def _read(place: str, path: Path, written_ns: int) -> OwnAnnotation:
     """The clips of a video come one after the other. Its frames are counted, and we count time."""
-    pictures, own = count_even_pictures(place), read_own(path)
+    pictures, own = patiently(place, partial(count_even_pictures, place)), read_own(path)
     if (total := own.bodies.pose.shape[1]) > pictures:
         raise ValueError(f"{path}: of {total} frames, the video has {pictures}: is it another's, or of another rate?")
     return own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from preprocessing.annotators.body_tracks import PhalpTracks
 from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
 from preprocessing.annotators.phalp_tracks import read_phalp
 from preprocessing.body_fitting.camera import static_cameras
+from preprocessing.places import patiently
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import TrackConfig
 from preprocessing.video import count_even_pictures
@@ -42,5 +43,5 @@ def follow_with_phalp(
 @lru_cache(maxsize=1)
 def _read(place: str, path: Path, first_frame: int) -> PhalpTracks:
     """The clips of a video come one after the other. PHALP counts its pictures, and we count time."""
-    count_even_pictures(place)
+    patiently(place, partial(count_even_pictures, place))
     return read_phalp(path, first_frame)

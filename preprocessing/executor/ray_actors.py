@@ -1,8 +1,8 @@
 """Workers that are actors of Ray, on this machine or a cluster. The only file that imports ray.
 
 Actors, and not the actor pools of Ray Data: they give an item whose actor died to the next one, for ever (it sets
-``max_task_retries`` to -1) or, told not to, lose which item it was. Here the death of an actor is the failure of the
-one item that it was at, and items come out in order.
+``max_task_retries`` to -1) or, told not to, lose which item it was. Here an item has one more chance (``Pool.run``),
+and items come out in order. An item over which an actor with a GPU dies is refused at once.
 """
 
 from __future__ import annotations

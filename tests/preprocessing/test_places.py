@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from preprocessing import places
+from preprocessing.executor import Rejected
 from preprocessing.places import VideoError, patiently
+from preprocessing.scan_video import ScannedVideo, is_still
 from preprocessing.video import probe, read_frames, write_video
 from tests.preprocessing.test_video import smooth
 
@@ -107,3 +109,56 @@ def test_what_will_not_pass_is_not_waited_for(tmp_path: Path, fault: str, monkey
         place = str(tmp_path / "a.mp4") if fault == "local" else address
         with pytest.raises(VideoError, match=r"cannot be read|not a readable video"):
             patiently(place, partial(probe, place))
+
+
+class OfSomeLibraryError(Exception):
+    def __init__(self, **told: object) -> None:
+        self.__dict__.update(told)
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+S3 = {"ResponseMetadata": {"HTTPStatusCode": 403}}
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (ConnectionResetError(), 3),
+        (TimeoutError(), 3),
+        (EOFError(), 3),
+        (OfSomeLibraryError(), 3),
+        (OfSomeLibraryError(status=503), 3),
+        (OfSomeLibraryError(code=429), 3),
+        (caused(FileNotFoundError(), OfSomeLibraryError(status=503)), 3),
+        (caused(places.UnreachableError(), ConnectionResetError()), 3),
+        (OfSomeLibraryError(code=401), 1),
+        (OfSomeLibraryError(response=S3), 1),
+        (caused(PermissionError(), OfSomeLibraryError()), 1),
+        (caused(FileNotFoundError(), OfSomeLibraryError(status=404)), 1),
+        (FileNotFoundError(), 1),
+        (Rejected("cut short"), 1),
+        (VideoError("ends early"), 1),
+        (TypeError("a mistake of ours"), 1),
+    ],
+    ids=repr,
+)
+def test_what_is_tried_again(error: Exception, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "WAITS_S", (0.0, 0.0))
+    asked = []
+
+    def read() -> None:
+        asked.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        patiently("s3://bucket/a.mp4", read)
+    assert len(asked) == tries
+
+
+def test_a_run_goes_on_without_asking_for_all_videos_again() -> None:
+    scanned = ScannedVideo("0" * 64, "", 64, 64, 1.0, "", [], [])
+    assert is_still("http://127.0.0.1:9/nobody.mp4", scanned)
