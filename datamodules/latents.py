@@ -19,7 +19,7 @@ from datamodules.references import choose_references
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate
 from datamodules.surface import Surface, take_body_frames
-from models.batch import BodyBatch, LatentBatch, ReferenceBatch
+from models.batch import BodyBatch, LatentBatch, ReferenceBatch, from_levels
 from models.checkpoint import read_checkpoint
 from preprocessing.sample import BodyMaps
 
@@ -120,7 +120,7 @@ class LatentDataset(Dataset):
 def map_channels(maps: BodyMaps, kind: MapKind) -> Float[Tensor, "1 4 F H W"]:
     """Pictures of a clip's bodies as a 2D ControlNet reads them (``BodyBatch.maps``)."""
     covered = rearrange(torch.from_numpy(maps.covered).float(), "F H W -> 1 1 F H W")
-    shown = torch.from_numpy(getattr(maps, kind)).float() / 127.5 - 1
+    shown = from_levels(torch.from_numpy(getattr(maps, kind)))
     return torch.cat([rearrange(shown, "F H W C -> 1 C F H W") * covered, covered], dim=1)
 
 

@@ -27,8 +27,8 @@ class PixelBatch(Batch):
 
     @property
     def pictures(self) -> Float[Tensor, "B R 3 H W"]:
-        """In [-1, 1]."""
-        return from_levels(self.picture_levels)
+        """In [-1, 1], in the precision of the clip's."""
+        return from_levels(self.picture_levels).to(self.clip.fps.dtype)
 
 
 class PixelDataset(Dataset):

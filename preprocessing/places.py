@@ -14,7 +14,7 @@ import fsspec
 WAITS_S = (1.0, 10.0)
 """Before what failed on the way from another machine is tried again."""
 
-PERMANENT = (FileNotFoundError, PermissionError, ImportError, ValueError)
+PERMANENT = (FileNotFoundError, ImportError, ValueError)
 """What does not pass: a file that is not there, a package that is missing, an address that is none."""
 
 WORTH_ASKING_AGAIN = (408, 429)

@@ -122,8 +122,8 @@ def read_npz(path: str, required: tuple[str, ...] = (), optional: tuple[str, ...
     called like one of ``optional`` is no numbers."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            odd = [name for name in optional if name in archive.files and _numbers(archive, name) is None]
             arrays = {name: array for name in archive.files if (array := _numbers(archive, name)) is not None}
+            odd = [name for name in optional if name in archive.files and name not in arrays]
     except (
         OSError,
         ValueError,
