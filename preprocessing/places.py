@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 
@@ -41,24 +41,63 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
     """A file by its path or its URI, to be read and sought in.
 
     Raises:
-        UnreachableError: if it is not there, or of a file system for which a package is missing.
+        UnreachableError: if it is not there, or of a file system for which a package is missing; when it is read, if it
+            is elsewhere and its bytes do not come.
         VideoError: if it is empty.
     """
-    try:
+    with _reaching(place):
         if is_uri(place):
             system, path = fsspec.url_to_fs(str(place))
-            file = system.open(path)
+            file: BinaryIO = io.BufferedReader(_Remote(str(place), system.open(path)))
         else:
             file = Path(place).open("rb")  # noqa: SIM115
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-    except Exception as error:  # those of a file system's library may be of any kind
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UnreachableError(f"{place}: cannot be read ({reason})") from error
     with file:
         if size == 0:
             raise VideoError(f"{place}: the file is empty (0 bytes)")
         yield file
+
+
+@contextmanager
+def _reaching(place: Path | str) -> Iterator[None]:
+    """What file systems' libraries raise may be of any kind. Were it let through, decoders would take an ``EOFError``
+    for the end of the file, and people would read a line of a library that does not say which file."""
+    try:
+        yield
+    except UnreachableError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreachableError(f"{place}: cannot be read ({reason})") from error
+
+
+class _Remote(io.RawIOBase):
+    """A file elsewhere, all of whose failures are ``UnreachableError``."""
+
+    def __init__(self, uri: str, file: Any) -> None:
+        self.uri, self.file = uri, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _reaching(self.uri):
+            return self.file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        with _reaching(self.uri):
+            data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.file.close()
+        super().close()
 
 
 def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
@@ -66,26 +105,21 @@ def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
     for wait_s in WAITS_S if is_uri(place) else ():
         try:
             return read()
-        except Exception as error:
+        except UnreachableError as error:
             if not _may_pass(error):
                 raise
         time.sleep(wait_s)
     return read()
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether it is of the way, and not of what lies there, nor our own verdict or mistake."""
-    if isinstance(error, VideoError) and not isinstance(error, UnreachableError):
-        return False
-    links = [error]
+def _may_pass(error: UnreachableError) -> bool:
+    links: list[BaseException] = [error]
     while links[-1].__cause__ is not None:
         links.append(links[-1].__cause__)
-    first = links[-1]  # fsspec's HTTP calls every failure, whatever its cause, a file that is not there
     refused = any(400 <= (status := _status(link)) < 500 and status not in WORTH_ASKING_AGAIN for link in links)
-    if refused or isinstance(first, PERMANENT) or any(isinstance(link, PermissionError) for link in links):
-        return False
-    library = type(first).__module__.partition(".")[0] not in ("builtins", __name__.partition(".")[0])
-    return library or isinstance(first, OSError | EOFError)
+    forbidden = any(isinstance(link, PermissionError) for link in links)
+    # The first cause: fsspec's HTTP calls every failure a file that is not there.
+    return not (refused or forbidden or isinstance(links[-1], PERMANENT))
 
 
 def _status(error: BaseException) -> int:

@@ -25,7 +25,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
-from preprocessing.places import VideoError, is_uri, open_binary
+from preprocessing.places import UnreachableError, VideoError, is_uri, open_binary
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
@@ -258,6 +258,8 @@ def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
                 options={"format_whitelist": FORMATS},
                 metadata_errors="replace",
             )
+        except UnreachableError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             refused = isinstance(error, av.ArgumentError)  # what FFmpeg says of a format that is not among these
             reason = f"none of the formats {FORMATS}" if refused else _reason(error)

@@ -43,5 +43,7 @@ def follow_with_phalp(
 @lru_cache(maxsize=1)
 def _read(place: str, path: Path, first_frame: int) -> PhalpTracks:
     """The clips of a video come one after the other. PHALP counts its pictures, and we count time."""
-    patiently(place, partial(count_even_pictures, place))
-    return read_phalp(path, first_frame)
+    pictures, tracks = patiently(place, partial(count_even_pictures, place)), read_phalp(path, first_frame)
+    if (stop := first_frame + tracks.num_frames) > pictures:
+        raise ValueError(f"{path} ends with frame {stop - 1}, the video has {pictures}: is it another's, or cut since?")
+    return tracks

@@ -20,6 +20,8 @@ class Worker(ABC):
     index: int | None = None
     """Of the item it is at."""
     loading: bool = False
+    died_loading: bool = False
+    """The one before it did: it is the last to try."""
 
     @abstractmethod
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
@@ -27,7 +29,8 @@ class Worker(ABC):
 
     @abstractmethod
     def loaded(self) -> None:
-        """Take what came of that. Raises ``RuntimeError`` if the stage cannot be made."""
+        """Take what came of that; who died over it begins anew, once. Raises ``RuntimeError`` if the stage cannot be
+        made."""
 
     @abstractmethod
     def start(self, index: int, item: Any) -> bool:

@@ -66,10 +66,15 @@ class _Process(Worker):
         except (EOFError, OSError):
             self.process.join()
             problem = _cause_of_death(self.process.exitcode)
+            if not self.died_loading:
+                self.died_loading = True
+                self._spawn()
+                self.load(self.make_stage)
+                return
         if problem is not None:
             raise RuntimeError(f"a worker could not load its stage: {problem}")
         self._awaited -= 1
-        self.loading = self._awaited > 0
+        self.loading, self.died_loading = self._awaited > 0, False
 
     def start(self, index: int, item: Any) -> bool:
         try:

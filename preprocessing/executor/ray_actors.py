@@ -2,7 +2,7 @@
 
 Actors, and not the actor pools of Ray Data: they give an item whose actor died to the next one, for ever (it sets
 ``max_task_retries`` to -1) or, told not to, lose which item it was. Here an item has one more chance (``Pool.run``),
-and items come out in order. An item over which an actor with a GPU dies is refused at once.
+also after the death of an actor with a GPU, and items come out in order.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class RayActors(Pool):
         return _Actor()
 
     def shared(self, make: Callable[[], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
-        """See ``Pool.shared``. What kills an actor costs the item that asked for it; the actor begins anew."""
+        """See ``Pool.shared``. What kills two actors costs the item that asked for it; they begin anew."""
         if not self.gpu_actors:
             return make
         made: Any = ray.remote(_Desk).options(num_cpus=0, max_concurrency=ASKED_AT_ONCE)
@@ -118,6 +118,11 @@ class _Actor(Worker):
     def _begin(self) -> None:
         self.actor: Any = ray.remote(_Stage).options(num_cpus=1, max_restarts=0, max_task_retries=0).remote()
 
+    def _begin_anew(self) -> None:
+        self.stop()
+        self._begin()
+        self.load(self.make_stage)
+
     def load(self, make_stage: Callable[[], Callable[[Any], Any]]) -> None:
         self.make_stage = make_stage
         self.answer = self.actor.load.remote(make_stage)
@@ -126,11 +131,17 @@ class _Actor(Worker):
     def loaded(self) -> None:
         try:
             problem = ray.get(self.answer)
+        except RayTaskError as error:  # what the stage is made of does not arrive, say
+            problem = str(error)
         except RayError as error:
             problem = str(error)
+            if not self.died_loading:
+                self.died_loading = True
+                self._begin_anew()
+                return
         if problem is not None:
             raise RuntimeError(f"a worker could not load its stage: {problem}")
-        self.loading = False
+        self.loading = self.died_loading = False
 
     def start(self, index: int, item: Any) -> bool:
         self.index = index
@@ -145,9 +156,7 @@ class _Actor(Worker):
         except RayTaskError as error:  # a result that cannot be sent, say; the actor lives
             return index, (None, Failure("worker", f"{type(error.cause).__name__}: {error.cause}"), {})
         except RayError:
-            self.stop()
-            self._begin()
-            self.load(self.make_stage)
+            self._begin_anew()
             return index, (None, Death("worker", DIED), {})
 
     def stop(self) -> None:
@@ -173,17 +182,22 @@ class _Stage:
 class _Server:
     """What lives in an actor with a GPU."""
 
+    problem: str | None = None
+    """Why it cannot do anything."""
+
     def load(self, make: Callable[[], Callable[..., Any]]) -> str | None:
         """Why it cannot."""
         try:
             self.function = make()
-            return None
         except Exception:
-            return traceback.format_exc()
+            self.problem = traceback.format_exc()
+        return self.problem
 
     def do(self, *arguments: Any) -> tuple[Any, Exception | None]:
         """The result, or what was raised."""
         try:
+            if self.problem:  # one that began anew, maybe elsewhere
+                raise RuntimeError(f"an actor could not load what it is to do on a GPU: {self.problem}")
             return self.function(*arguments), None
         except Exception as error:
             return None, error
@@ -203,26 +217,34 @@ class _Desk:
         return next(filter(None, problems), None)
 
     async def _begin(self) -> str | None:
-        server: Any = self.server.remote()
-        try:
-            problem = await server.load.remote(self.make)
-        except RayError:
-            problem = DIED
+        """An actor more."""
+        for _ in range(2):
+            server: Any = self.server.remote()
+            try:
+                problem: str | None = await server.load.remote(self.make)
+                break
+            except RayTaskError as error:
+                problem = str(error)
+                break
+            except RayError:
+                problem = DIED
         self.free.put_nowait(server)
         return problem
 
     async def do(self, arguments: list[Any]) -> tuple[Any, Exception | None]:
         """What the actor says; ``arguments`` are references, which are not looked at here."""
-        server = await self.free.get()
-        try:
-            answer = await server.do.remote(*arguments)
-        except RayTaskError as error:  # a result or an exception that cannot be sent; the actor lives
-            answer = None, RuntimeError(str(error.cause))
-        except RayError:
-            await self._begin()
-            return None, RuntimeError("the actor with the GPU died over it")
-        self.free.put_nowait(server)
-        return answer
+        for _ in range(2):
+            server = await self.free.get()
+            try:
+                answer = await server.do.remote(*arguments)
+            except RayTaskError as error:  # a result or an exception that cannot be sent; the actor lives
+                answer = None, RuntimeError(str(error.cause))
+            except RayError:
+                await self._begin()
+                continue
+            self.free.put_nowait(server)
+            return answer
+        return None, RuntimeError("two actors with a GPU died over it")
 
 
 class _Asked:

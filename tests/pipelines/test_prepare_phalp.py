@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bodies]:
         video[mask] = colour
     for name in ("videos", "results"):
         (folder / name).mkdir()
-    for name, shown in (("walk", video), ("unknown", video[:, ::-1]), ("small", video[:, :120])):
+    for name, shown in (("walk", video), ("unknown", video[:, ::-1]), ("small", video[:, :120]), ("long", video[::-1])):
         write_video(folder / "videos" / f"{name}.mp4", shown, 24.0)
     frames = {}
     for f in range(FRAMES):
@@ -65,6 +65,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bodies]:
                 frame.setdefault(name, []).append(value)
     for name in ("walk", "small"):
         write_results(folder / "results" / f"demo_{name}.pkl", frames)
+    last = f"outputs/_DEMO/walk/img/{FRAMES + 1:06d}.jpg"
+    write_results(folder / "results" / "demo_long.pkl", frames | {last: frames[path] | {"time": FRAMES}})
     return folder, bodies
 
 
@@ -130,7 +132,8 @@ def test_bodies_and_masks_are_those_of_4d_humans(made: tuple[Path, Bodies], tmp_
     assert "reprojection_error" not in scores
     assert sample.meta["annotators"]["body"] == "4D-Humans"
     rejects = {reject.source: reject.reason for reject in read_rejects(out)}
-    assert rejects.keys() == {"unknown.mp4", "small.mp4"}
+    assert rejects.keys() == {"unknown.mp4", "small.mp4", "long.mp4"}
+    assert "demo_long.pkl ends with frame 9, the video has 9: is it another's" in rejects["long.mp4"]
     assert "demo_unknown.pkl: run 4D-Humans on the video" in rejects["unknown.mp4"]
     assert "demo_small.pkl is of pictures of (240, 320) (H, W), the video's have (120, 320)" in rejects["small.mp4"]
 

@@ -142,6 +142,15 @@ def test_a_stage_that_cannot_be_made_is_not_blamed_on_items(executor: str) -> No
         list(pool.run(partial(eval, "__import__('os')._exit(4)"), ["1"], "evaluate", "item"))
 
 
+def test_a_worker_that_dies_once_while_it_loads_is_replaced(executor: str, tmp_path: Path) -> None:
+    path = f"__import__('pathlib').Path({str(tmp_path / 'tried')!r})"
+    fate = f"eval if {path}.exists() else ({path}.touch(), __import__('os')._exit(9))"
+    with Execution(executor, 2).pool() as pool:
+        outcomes = list(pool.run(partial(eval, fate), [f"{i}" for i in range(9)], "evaluate", "item"))
+    assert [outcome.result for outcome in outcomes] == list(range(9))
+    assert (tmp_path / "tried").exists()
+
+
 def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None) -> None:
     slow = f"__import__('time').sleep(1) or {PROCESS}"
     items = [PROCESS, "__import__('ray').get_gpu_ids()", "1 / 0", "__import__('os')._exit(3)", slow, slow, "6"]
@@ -155,7 +164,7 @@ def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None) -> None:
     assert fault.failure
     assert fault.failure.reason.startswith("ZeroDivisionError: division by zero")
     assert dead.failure
-    assert "the actor with the GPU died over it" in dead.failure.reason
+    assert "two actors with a GPU died over it" in dead.failure.reason
 
 
 @pytest.mark.parametrize("fate", ["exec('raise ValueError(\"no weights\")')", "__import__('os')._exit(5)"])
@@ -165,6 +174,24 @@ def test_what_cannot_be_shared_says_why(cluster: None, fate: str) -> None:
         Execution("ray", 2, gpu_actors=1).pool() as pool,
     ):
         pool.shared(partial(eval, fate))
+
+
+def test_an_actor_that_dies_once_is_replaced(cluster: None, tmp_path: Path) -> None:
+    tried = f"__import__('pathlib').Path({str(tmp_path / 'tried')!r})"
+    items = ["1", f"2 if {tried}.exists() else ({tried}.touch(), __import__('os')._exit(9))", "3"]
+    with Execution("ray", 1, gpu_actors=1).pool() as pool:
+        assert [outcome.result for outcome in pool.run(pool.shared(EVAL), items, "evaluate", "item")] == [1, 2, 3]
+    assert (tmp_path / "tried").exists()
+
+
+def test_an_actor_that_cannot_load_again_says_why(cluster: None, tmp_path: Path) -> None:
+    """Another machine may lack a file, say."""
+    made = f"__import__('pathlib').Path({str(tmp_path / 'made')!r})"
+    fate = f"1 / 0 if {made}.exists() else {made}.touch() or eval"
+    with Execution("ray", 1, gpu_actors=1).pool() as pool:
+        good, dead = pool.run(pool.shared(partial(eval, fate)), ["1", "__import__('os')._exit(9)"], "evaluate", "item")
+    assert good.result == 1
+    assert "ZeroDivisionError" in dead.failure.reason
 
 
 def test_sam2_makes_the_same_masks_in_an_actor(cluster: None, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Videos elsewhere: read from where they are, and asked for again where networks fail for a moment."""
 
+import io
 import itertools
 import re
 import threading
@@ -13,12 +14,13 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from preprocessing import places
 from preprocessing.executor import Rejected
-from preprocessing.places import VideoError, patiently
+from preprocessing.places import UnreachableError, VideoError, patiently
 from preprocessing.scan_video import ScannedVideo, is_still
-from preprocessing.video import probe, read_frames, write_video
+from preprocessing.video import iter_frames, probe, read_frames, write_video
 from tests.preprocessing.test_video import smooth
 
 
@@ -134,20 +136,42 @@ S3 = {"ResponseMetadata": {"HTTPStatusCode": 403}}
         (OfSomeLibraryError(status=503), 3),
         (OfSomeLibraryError(code=429), 3),
         (caused(FileNotFoundError(), OfSomeLibraryError(status=503)), 3),
-        (caused(places.UnreachableError(), ConnectionResetError()), 3),
         (OfSomeLibraryError(code=401), 1),
         (OfSomeLibraryError(response=S3), 1),
         (caused(PermissionError(), OfSomeLibraryError()), 1),
         (caused(FileNotFoundError(), OfSomeLibraryError(status=404)), 1),
         (FileNotFoundError(), 1),
-        (Rejected("cut short"), 1),
-        (VideoError("ends early"), 1),
-        (TypeError("a mistake of ours"), 1),
     ],
     ids=repr,
 )
-def test_what_is_tried_again(error: Exception, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at", [0, 20_000])
+def test_what_a_file_system_raises(tmp_path: Path, error: Exception, tries: int, at: int, monkeypatch) -> None:
+    """At the first byte, and in the middle of decoding."""
     monkeypatch.setattr(places, "WAITS_S", (0.0, 0.0))
+    write_video(tmp_path / "a.mp4", np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3)).astype(np.uint8), 24.0)
+    assert (tmp_path / "a.mp4").stat().st_size > 60_000
+    opened = []
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if at <= self.tell() < 60_000:  # beyond lies the index, which is read first
+                raise error
+            return super().read(size)
+
+    def open_it(*_: object) -> Failing:
+        opened.append(Failing((tmp_path / "a.mp4").read_bytes()))
+        return opened[-1]
+
+    monkeypatch.setattr(MemoryFileSystem, "open", open_it)
+    with pytest.raises(UnreachableError, match=r"^memory://a\.mp4: cannot be read \(") as caught:
+        patiently("memory://a.mp4", lambda: list(iter_frames("memory://a.mp4")))
+    assert caught.value.__cause__ is error
+    assert all(file.closed for file in opened)
+    assert len(opened) == tries * (1 if at == 0 else 2)  # the first time for the header
+
+
+@pytest.mark.parametrize("error", [Rejected("cut short"), VideoError("ends early"), TypeError("a mistake of ours")])
+def test_what_is_not_of_the_way_is_not_tried_again(error: Exception) -> None:
     asked = []
 
     def read() -> None:
@@ -156,7 +180,7 @@ def test_what_is_tried_again(error: Exception, tries: int, monkeypatch: pytest.M
 
     with pytest.raises(type(error)):
         patiently("s3://bucket/a.mp4", read)
-    assert len(asked) == tries
+    assert len(asked) == 1
 
 
 def test_a_run_goes_on_without_asking_for_all_videos_again() -> None:
