@@ -26,7 +26,7 @@ ALLOWED = {
 ONLY_IN = {
     "decord": ("preprocessing/video.py",),
     "av": ("preprocessing/video.py",),
-    "ray": ("preprocessing/executor/ray_actors.py",),
+    "ray": ("preprocessing/executor/ray_actors.py", "preprocessing/executor/gpu_desk.py"),
     "sam2": ("preprocessing/annotators/sam2_masks.py",),
     "mediapipe": ("preprocessing/annotators/mediapipe_pose.py",),
     "smplx": ("models/body/",),
