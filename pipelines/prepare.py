@@ -46,6 +46,7 @@ from preprocessing.manifest import (
     write_manifest,
     write_rejects,
 )
+from preprocessing.places import is_uri
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
 from preprocessing.sample_files import SCHEMA_VERSION
@@ -181,7 +182,7 @@ def _scan(pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journ
             continue
         rejects += result.rejects
         size = result.height, result.width
-        version = file_version(video.place)
+        version = result.version if is_uri(video.place) else file_version(video.place)
         clips += [Clip(video.sources[number], key, version, size, window) for number, window in result.windows]
     return clips, rejects
 
@@ -229,8 +230,10 @@ def _scanned_video(entry: dict[str, Any]) -> ScannedVideo:
 
 
 def job_hash(sources: list[Source], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and size (wherever they lie), the settings, and the schemas."""
-    named = [[asdict(source) | {"place": ""}, file_version(source.place).partition(":")[0]] for source in sources]
+    """What decides the output: the sources, by name and, if they are local, size (wherever they lie), the settings, and
+    the schemas."""
+    sizes = ["" if is_uri(source.place) else file_version(source.place).partition(":")[0] for source in sources]
+    named = [[asdict(source) | {"place": ""}, size] for source, size in zip(sources, sizes, strict=True)]
     decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, files_used(sources, config)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -20,6 +20,9 @@ PERMANENT = (FileNotFoundError, ImportError, ValueError)
 WORTH_ASKING_AGAIN = (408, 429)
 """HTTP's time-outs and too many requests; what else is the client's fault stays so."""
 
+CUT_SHORT = "ClientPayloadError"
+"""Of aiohttp, where a connection ends in the middle of an answer; it gives it HTTP's 400, which no server said."""
+
 Read = TypeVar("Read")
 
 
@@ -34,6 +37,11 @@ class UnreachableError(VideoError):
 def is_uri(place: Path | str) -> bool:
     """Whether a place is a URI, and no local path."""
     return "://" in str(place)
+
+
+def as_path(place: str) -> str:
+    """A ``file://`` URI as the local path that it is; others as they are."""
+    return str(fsspec.url_to_fs(place)[1]) if place.startswith("file://") else place
 
 
 @contextmanager
@@ -86,7 +94,8 @@ class _Remote(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         with _reaching(self.uri):
-            return self.file.seek(offset, whence)
+            self.file.seek(offset, whence)
+            return self.file.tell()  # SFTP's seek does not say
 
     def readinto(self, buffer: Any) -> int:
         with _reaching(self.uri):
@@ -116,6 +125,8 @@ def _may_pass(error: UnreachableError) -> bool:
     links: list[BaseException] = [error]
     while links[-1].__cause__ is not None:
         links.append(links[-1].__cause__)
+    if any(type(link).__name__ == CUT_SHORT for link in links):
+        return True
     refused = any(400 <= (status := _status(link)) < 500 and status not in WORTH_ASKING_AGAIN for link in links)
     forbidden = any(isinstance(link, PermissionError) for link in links)
     # The first cause: fsspec's HTTP calls every failure a file that is not there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,17 +92,23 @@ def part_of(source: Source, fps: float, num_frames: int) -> tuple[int, int]:
 
 
 def file_version(place: str) -> str:
-    """Size and time of change of a local file: as long as they stay, so do its bytes. Empty for URIs, which do not
-    tell, and for what is not there."""
-    if is_uri(place) or not Path(place).exists():
+    """Size and time of change of a local file: as long as they stay, so do its bytes; empty for what is not there. Of a
+    URI only the size is known, for which it is asked.
+
+    Raises:
+        VideoError: if a URI cannot be read.
+    """
+    if is_uri(place):
+        return str(patiently(place, partial(_size, place)))
+    if not Path(place).exists():
         return ""
     status = Path(place).stat()
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def is_still(place: str, scanned: ScannedVideo) -> bool:
-    """Whether a file is the one that was scanned, by its version or else its bytes. URIs are believed: they have no
-    version, and asking for a million of them would take longer than it is worth.
+    """Whether a file is the one that was scanned, by its version or else its bytes. URIs are believed until a clip is
+    made of them: asking for a million of them would take longer than it is worth.
 
     Raises:
         VideoError: if a local file is gone.
@@ -110,6 +117,11 @@ def is_still(place: str, scanned: ScannedVideo) -> bool:
         return True
     with open_binary(place):
         return file_version(place) == scanned.version or _hash(place) == scanned.sha256
+
+
+def _size(place: str) -> int:
+    with open_binary(place) as file:
+        return file.seek(0, io.SEEK_END)
 
 
 def _hash(place: str) -> str:

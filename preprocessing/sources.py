@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocessing.manifest import Reject
-from preprocessing.places import is_uri
+from preprocessing.places import as_path, is_uri
 from preprocessing.video import VIDEO_SUFFIXES
 
 STAGE = "find_sources"
@@ -218,6 +218,7 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     _require_text(name)
     root = config.root or str(listed_in.parent)
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
+    place = as_path(place)
     start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
     start_s = 0.0 if start is None else _seconds(start)
     end_s = None if end is None else _seconds(end)

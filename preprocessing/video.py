@@ -196,7 +196,9 @@ def count_even_pictures(path: Path | str) -> int:
         ticks = np.sort([packet.pts for packet in container.demux(stream) if packet.pts is not None])
         frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
     if (off := np.flatnonzero(frames != np.arange(len(frames)))).size:
-        raise VideoError(f"{path}: variable frame rate, from picture {off[0]} on: convert it to a constant one first")
+        raise VideoError(
+            f"{path}: not evenly spaced from picture {off[0]} on: convert it to an MP4 of constant rate first"
+        )
     return len(frames)
 
 

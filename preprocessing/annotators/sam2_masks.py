@@ -7,6 +7,7 @@ what a clip takes does not grow with its length (but for the masks themselves).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -81,7 +82,16 @@ class SAM2Masks:
 
         Raises:
             ValueError: if somebody is seen in no frame.
+            SystemExit: after a fault of the GPU, so that another process takes over.
         """
+        try:
+            return self._masks(frames, boxes)
+        except torch.AcceleratorError as error:  # after which nothing works on the GPU in this process
+            sys.exit(f"SAM 2: {error}")
+
+    def _masks(
+        self, frames: UInt8[np.ndarray, "F H W 3"], boxes: Float[np.ndarray, "P F 4"]
+    ) -> UInt8[np.ndarray, "P F H W"]:
         prompts = choose_prompts(boxes, self.config.prompt_every)
         first = min(min(prompted) for prompted in prompts)
         likely = np.zeros((len(boxes), *frames.shape[:3]), np.uint8)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError, RaySystemError, RayTaskError
+
+from preprocessing.executor.outcome import MachineUnfit, describe
 
 ASKED_AT_ONCE = 10_000
 """Calls that may wait for a free actor."""
@@ -17,10 +20,20 @@ ASKED_AT_ONCE = 10_000
 DIED = "the worker process died"
 """What the error says names actors and nodes; the same fault must read the same."""
 
+SURVIVED = (RayTaskError, RaySystemError)
+"""What is raised while the actor lives: an answer that cannot be sent, or not be read."""
+
+
+def reason_of(error: RayError) -> str:
+    """What lies behind one of ``SURVIVED``."""
+    cause = getattr(error, "cause", error)
+    return f"{type(cause).__name__}: {cause}"
+
 
 class GpuDesk:
     """``count`` actors, each with ``gpus`` (a part of 1 lets several share one), that call what ``make`` gives them.
-    Who dies over a call, or while it loads, is replaced; a call over which two die is refused."""
+    Who dies over a call, or while it loads, is replaced. A call over which two die fails; with ``MachineUnfit``, if one
+    cannot be replaced."""
 
     def __init__(self, make: Callable[[], Callable[..., Any]], count: int, gpus: float) -> None:
         made: Any = ray.remote(_Desk).options(num_cpus=0, max_concurrency=ASKED_AT_ONCE)
@@ -50,7 +63,12 @@ class _Asked:
         self.desk = desk
 
     def __call__(self, *arguments: Any) -> Any:
-        made, error = ray.get(self.desk.do.remote([ray.put(argument) for argument in arguments]))
+        try:
+            made, error = ray.get(self.desk.do.remote([ray.put(argument) for argument in arguments]))
+        except SURVIVED as broken:
+            raise MachineUnfit(str(getattr(broken, "cause", broken))) from broken
+        except RayError as broken:
+            raise MachineUnfit("the actor that gives calls to those with GPUs died") from broken
         if error is not None:
             raise error
         return made
@@ -71,30 +89,34 @@ class _Desk:
         return next(filter(None, problems), None)
 
     async def _begin(self) -> str | None:
-        """An actor more."""
+        """An actor more, or why there is none."""
         for _ in range(2):
             server: Any = self.server.remote()
             try:
                 problem: str | None = await server.load.remote(self.make)
                 break
-            except RayTaskError as error:
-                problem = str(error)
+            except SURVIVED as error:
+                problem = reason_of(error)
                 break
             except RayError:
                 problem = DIED
-        self.free.put_nowait(server)
+        if problem is None:
+            self.free.put_nowait(server)
         return problem
 
     async def do(self, arguments: list[Any]) -> tuple[Any, Exception | None]:
-        """What the actor says; ``arguments`` are references, which are not looked at here."""
+        """What the actor says; ``arguments`` are references, which are not looked at here. Raises ``RuntimeError`` if
+        one that died cannot be replaced."""
         for _ in range(2):
             server = await self.free.get()
             try:
                 answer = await server.do.remote(*arguments)
-            except RayTaskError as error:  # a result or an exception that cannot be sent; the actor lives
-                answer = None, RuntimeError(str(error.cause))
+            except SURVIVED as error:
+                answer = None, RuntimeError(reason_of(error))
             except RayError:
-                await self._begin()
+                ray.kill(server)  # if it is only out of reach, it would keep its GPU
+                if problem := await self._begin():
+                    raise RuntimeError(f"an actor could not load what it is to do on a GPU: {problem}") from None
                 continue
             self.free.put_nowait(server)
             return answer
@@ -104,22 +126,26 @@ class _Desk:
 class _Server:
     """What lives in an actor with a GPU."""
 
-    problem: str | None = None
-    """Why it cannot do anything."""
-
     def load(self, make: Callable[[], Callable[..., Any]]) -> str | None:
         """Why it cannot."""
         try:
             self.function = make()
+            return None
         except Exception:
-            self.problem = traceback.format_exc()
-        return self.problem
+            return traceback.format_exc()
 
     def do(self, *arguments: Any) -> tuple[Any, Exception | None]:
         """The result, or what was raised."""
         try:
-            if self.problem:  # one that began anew, maybe elsewhere
-                raise RuntimeError(f"an actor could not load what it is to do on a GPU: {self.problem}")
             return self.function(*arguments), None
         except Exception as error:
-            return None, error
+            return None, _sendable(error)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Itself, unless it cannot be pickled and unpickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(describe(error))

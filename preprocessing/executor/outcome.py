@@ -38,6 +38,16 @@ class Death(Failure):
     """The worker died over the item."""
 
 
+@dataclass(frozen=True)
+class Unfit(Failure):
+    """It was not the item's fault, and the next would fare no better."""
+
+
+class MachineUnfit(BaseException):
+    """What work needs is broken, whatever the item: the run must end, to be gone on with when it is mended. No
+    ``Exception``, so that no stage takes it for the item's."""
+
+
 class StageFailed(Exception):
     """Carries a ``Failure`` out of the stage it happened in."""
 
@@ -88,6 +98,8 @@ def attempt(function: Callable[[Any], Any], item: Any) -> Attempt:
         return function(item), None, spent
     except StageFailed as error:
         return None, error.failure, spent
+    except MachineUnfit as error:
+        return None, Unfit("worker", str(error)), spent
     except Exception as error:
         return None, Failure("worker", describe(error)), spent
     finally:

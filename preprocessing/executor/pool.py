@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from preprocessing.executor.outcome import Attempt, Death, Item, Outcome, Result
+from preprocessing.executor.outcome import Attempt, Death, Item, Outcome, Result, Unfit
 
 LOOKAHEAD = 8
 """Items a worker may be ahead of the oldest unfinished one: bounds what waits in memory to be yielded in order."""
@@ -95,7 +95,7 @@ class Pool(ABC):
         ``make_stage`` is picklable: a module's class or a ``functools.partial``. Take all outcomes before the next run.
 
         Raises:
-            RuntimeError: if the stage cannot be made in a worker.
+            RuntimeError: if the stage cannot be made in a worker, or what it needs there is broken.
         """
         while len(self._workers) < min(self.count, len(items)):
             self._workers.append(self.new_worker())
@@ -120,6 +120,8 @@ class Pool(ABC):
                         worker.loaded()
                         continue
                     index, made = worker.collect()
+                    if isinstance(made[1], Unfit):
+                        raise RuntimeError(made[1].reason)
                     if isinstance(made[1], Death) and index not in tried:
                         tried.add(index)
                         again.append(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,17 +91,21 @@ class _Process(Worker):
         assert self.index is not None
         index, self.index = self.index, None
         try:
-            made = self.connection.recv()
+            answer = self.connection.recv_bytes()
         except (EOFError, OSError):
             self.process.join()
-            made = None, Death("worker", _cause_of_death(self.process.exitcode)), {}
+            cause = _cause_of_death(self.process.exitcode)
             self._spawn()
             self.load(self.make_stage)
-        return index, made
+            return index, (None, Death("worker", cause), {})
+        try:
+            return index, pickle.loads(answer)
+        except Exception as error:  # what can be pickled, and not unpickled
+            return index, (None, Failure("worker", describe(error)), {})
 
     def stop(self) -> None:
         self.connection.close()
-        if self.index is not None:
+        if self.index is not None or self.loading:
             self.process.terminate()
         self.process.join(timeout=STOP_TIMEOUT_S)  # an idle one sees the pipe end and leaves tidily
         self.process.kill()

@@ -12,16 +12,21 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
-from preprocessing.executor.gpu_desk import DIED, GpuDesk
+from preprocessing.executor.gpu_desk import DIED, SURVIVED, GpuDesk, reason_of
 from preprocessing.executor.outcome import Attempt, Death, Failure, attempt
 from preprocessing.executor.pool import Pool, Worker
 
 PATIENCE_S = 60.0
+"""Before somebody is told that the cluster has no room."""
+
+LONG_S = 600.0
+"""Before somebody is told that nothing comes."""
 
 ROOT = Path(__file__).parents[2]
 """What actors import from."""
@@ -73,25 +78,29 @@ class RayActors(Pool):
         desk = GpuDesk(make, self.gpu_actors, self.gpus_per_actor)
         self._desks.append(desk)
         if not desk.wait(PATIENCE_S):
-            self._tell(f"{self.gpu_actors} actors of {self.gpus_per_actor:g} GPUs")
+            self._tell()
         desk.loaded()
         return desk.asking
 
     def ready(self, busy: list[Any]) -> list[Any]:
         """Those whose answer has come, or whose actor died. Says so if the cluster has no room for any for long."""
         of = {worker.answer: worker for worker in busy}
+        began = monotonic()
         while True:
             done, _ = ray.wait(list(of), num_returns=1, timeout=PATIENCE_S, fetch_local=False)
             if done:
                 return [of[answer] for answer in done]
-            if len(busy) == len(self._workers) and all(worker.loading for worker in busy) and not self._told:
+            no_room = len(busy) == len(self._workers) and all(worker.loading for worker in busy)
+            if (no_room or monotonic() - began > LONG_S) and not self._told:  # a GPU that has left the cluster, say
                 self._told = True
-                self._tell(f"{self.count} workers of 1 CPU")
+                self._tell()
 
-    def _tell(self, wanted: str) -> None:
-        print(
-            f"waiting for room: {wanted} each are asked for, the cluster has {ray.cluster_resources()}", file=sys.stderr
-        )
+    def _tell(self) -> None:
+        wanted = f"{self.count} workers of 1 CPU"
+        if self.gpu_actors:
+            wanted += f" and {self.gpu_actors} actors of {self.gpus_per_actor:g} GPUs"
+        has = ray.cluster_resources()
+        print(f"waiting: {wanted} each are asked for, the cluster has {has}", file=sys.stderr)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -121,7 +130,7 @@ class _Actor(Worker):
     def loaded(self) -> None:
         try:
             problem = ray.get(self.answer)
-        except RayTaskError as error:  # what the stage is made of does not arrive, say
+        except SURVIVED as error:  # what the stage is made of does not arrive, say
             problem = str(error)
         except RayError as error:
             problem = str(error)
@@ -143,8 +152,8 @@ class _Actor(Worker):
         index, self.index = self.index, None
         try:
             return index, ray.get(self.answer)
-        except RayTaskError as error:  # a result that cannot be sent, say; the actor lives
-            return index, (None, Failure("worker", f"{type(error.cause).__name__}: {error.cause}"), {})
+        except SURVIVED as error:  # a result that cannot be sent, say
+            return index, (None, Failure("worker", reason_of(error)), {})
         except RayError:
             self._begin_anew()
             return index, (None, Death("worker", DIED), {})

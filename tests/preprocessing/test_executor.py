@@ -14,7 +14,7 @@ import ray
 
 from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks
 from preprocessing.executor import Execution, Failure, Rejected, StageFailed, run, stage
-from preprocessing.executor.outcome import attempt
+from preprocessing.executor.outcome import MachineUnfit, Unfit, attempt
 from preprocessing.executor.ray_actors import join_ray
 from tests.sam2_factory import write_sam2
 
@@ -184,14 +184,59 @@ def test_an_actor_that_dies_once_is_replaced(cluster: None, tmp_path: Path) -> N
     assert (tmp_path / "tried").exists()
 
 
-def test_an_actor_that_cannot_load_again_says_why(cluster: None, tmp_path: Path) -> None:
-    """Another machine may lack a file, say."""
+@pytest.mark.parametrize("fate", ["1 / 0", "__import__('os')._exit(9)"])
+def test_an_actor_that_cannot_be_replaced_ends_the_run(cluster: None, tmp_path: Path, fate: str) -> None:
+    """Another machine may lack a file, say: that is nothing to refuse items for."""
     made = f"__import__('pathlib').Path({str(tmp_path / 'made')!r})"
-    fate = f"1 / 0 if {made}.exists() else {made}.touch() or eval"
+    once = f"({fate}) if {made}.exists() else {made}.touch() or eval"
+    items = ["1", *["__import__('os')._exit(9)"] * 2, *["2"] * 9]
+    with Execution("ray", 2, gpu_actors=1).pool() as pool:
+        outcomes = pool.run(pool.shared(partial(eval, once)), items, "evaluate", "item")
+        with pytest.raises(RuntimeError, match="^an actor could not load what it is to do on a GPU"):
+            list(outcomes)
+
+
+def test_without_its_desk_a_run_ends(cluster: None) -> None:
     with Execution("ray", 1, gpu_actors=1).pool() as pool:
-        good, dead = pool.run(pool.shared(partial(eval, fate)), ["1", "__import__('os')._exit(9)"], "evaluate", "item")
-    assert good.result == 1
-    assert "ZeroDivisionError" in dead.failure.reason
+        outcomes = pool.run(pool.shared(EVAL), ["1", *["__import__('time').sleep(1)"] * 20], "evaluate", "item")
+        assert next(outcomes).result == 1
+        ray.kill(pool._desks[0].desk)
+        with pytest.raises(RuntimeError, match="the actor that gives calls to those with GPUs died"):
+            list(outcomes)
+
+
+UNREADABLE = "{'__reduce__': lambda self: (int, ('no number',))}"
+"""Of a class whose objects can be pickled, and not unpickled."""
+
+GIVES = f"type('Odd', (), {UNREADABLE})()"
+RAISES = f"(_ for _ in ()).throw(type('Odd', (ValueError,), {UNREADABLE})('salt and pepper'))"
+
+
+def test_what_can_be_sent_and_not_read_costs_its_item_only(executor: str) -> None:
+    with Execution(executor, 2).pool() as pool:
+        good, bad, after = pool.run(EVAL, ["1", GIVES, "2"], "evaluate", "item")
+    assert (good.result, after.result) == (1, 2)
+    assert bad.failure
+    assert "no number" in bad.failure.reason
+
+
+def test_neither_does_it_where_it_is_shared(cluster: None) -> None:
+    with Execution("ray", 2, gpu_actors=1).pool() as pool:
+        good, raised, given, after = pool.run(pool.shared(EVAL), ["1", RAISES, GIVES, "2"], "evaluate", "item")
+    assert (good.result, after.result) == (1, 2)
+    assert raised.failure
+    assert "salt and pepper" in raised.failure.reason
+    assert given.failure
+    assert "no number" in given.failure.reason
+
+
+def test_who_leaves_costs_what_dies_costs(executor: str) -> None:
+    """A fault of a GPU makes its process useless."""
+    with Execution(executor, 1).pool() as pool:
+        left, after = pool.run(EVAL, ["__import__('sys').exit('broken')", "2"], "evaluate", "item")
+    assert left.failure
+    assert "the worker process" in left.failure.reason
+    assert after.result == 2
 
 
 def test_sam2_makes_the_same_masks_in_an_actor(cluster: None, tmp_path: Path) -> None:
@@ -213,6 +258,16 @@ def test_leaving_early_ends_the_workers(executor: str) -> None:
         outcomes = pool.run(EVAL, ["1", "__import__('time').sleep(60)"], "evaluate", "item")
         assert next(outcomes).result == 1
     assert time.monotonic() - began < 30
+
+
+def test_leaving_does_not_wait_for_who_loads() -> None:
+    with Execution(workers=2).pool() as pool:
+        pool._workers = [pool.new_worker(), pool.new_worker()]
+        for worker in pool._workers:
+            worker.load(partial(time.sleep, 60))  # type: ignore[arg-type]
+        time.sleep(1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
 
 
 def test_a_pool_begins_and_ends_a_ray_of_its_own() -> None:
@@ -267,6 +322,14 @@ def test_stages_are_timed_also_those_that_refuse() -> None:
     assert fresh["wait"] < 0.05  # nothing of the one before
     (outcome,) = run(EVAL, ["1"], 1, "evaluate", "item")
     assert outcome.seconds == {}
+
+
+def test_a_stage_does_not_take_for_its_own_what_is_of_the_machine() -> None:
+    def broken(item: str) -> None:
+        with stage("track"):
+            raise MachineUnfit("no weights")
+
+    assert attempt(broken, "1")[:2] == (None, Unfit("worker", "no weights"))
 
 
 def test_stages_carry_their_name_and_all_scores() -> None:

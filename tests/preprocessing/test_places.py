@@ -19,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from preprocessing import places
 from preprocessing.executor import Rejected
 from preprocessing.places import UnreachableError, VideoError, patiently
-from preprocessing.scan_video import ScannedVideo, is_still
+from preprocessing.scan_video import ScannedVideo, file_version, is_still
 from preprocessing.video import iter_frames, probe, read_frames, write_video
 from tests.preprocessing.test_video import smooth
 
@@ -75,7 +75,14 @@ def served(content: bytes, ranges: bool = True, troubles: Mapping[int, int] = Ma
         def log_message(self, format: str, *args: object) -> None:
             """Not into the output of tests."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(Handler) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a file of such a server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/a.mp4"
         server.shutdown()
@@ -101,6 +108,49 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(tmp_path: Path, trouble
     np.testing.assert_array_equal(frames, read_frames(tmp_path / "a.mp4", 7, 15))
     with served(content, troubles=troubles) as address, pytest.raises(Exception, match=r"cannot be read|50"):
         read_frames(address, 7, 15)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_that_breaks_off_is_asked_for_again(tmp_path: Path, chunked: bool, monkeypatch) -> None:
+    monkeypatch.setattr(places, "WAITS_S", (0.0, 0.0))
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+    content, asked = (tmp_path / "a.mp4").read_bytes(), []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._head(len(content), 200)
+
+        def do_GET(self) -> None:
+            asked.append(1)
+            if len(asked) > 1:
+                self._head(len(content), 206)
+                self.wfile.write(content)
+                return
+            self._head(None if chunked else len(content), 206)
+            half = content[: len(content) // 2]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(half), half) if chunked else half)
+            self.close_connection = True
+
+        def _head(self, length: int | None, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Accept-Ranges", "bytes")
+            if length is None:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(length))
+            if status == 206:
+                self.send_header("Content-Range", f"bytes 0-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Not into the output of tests."""
+
+    with serving(Handler) as address:
+        frames = patiently(address, partial(read_frames, address, 7, 15))
+    np.testing.assert_array_equal(frames, read_frames(tmp_path / "a.mp4", 7, 15))
+    assert len(asked) >= 2
 
 
 @pytest.mark.parametrize("fault", ["gone", "broken", "local"])
@@ -181,6 +231,22 @@ def test_what_is_not_of_the_way_is_not_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         patiently("s3://bucket/a.mp4", read)
     assert len(asked) == 1
+
+
+def test_a_file_system_whose_seek_does_not_say_where_it_is(tmp_path: Path, monkeypatch) -> None:
+    write_video(tmp_path / "a.mp4", smooth(20), 24.0)
+
+    class OfSftp(io.BytesIO):
+        def seek(self, *where: int) -> None:  # type: ignore[override]
+            super().seek(*where)
+
+    monkeypatch.setattr(MemoryFileSystem, "open", lambda *_: OfSftp((tmp_path / "a.mp4").read_bytes()))
+    np.testing.assert_array_equal(read_frames("memory://a.mp4", 7, 15), read_frames(tmp_path / "a.mp4", 7, 15))
+
+
+def test_the_version_of_a_uri_is_its_size(tmp_path: Path) -> None:
+    with served(b"7 bytes") as address:
+        assert file_version(address) == "7"
 
 
 def test_a_run_goes_on_without_asking_for_all_videos_again() -> None:
