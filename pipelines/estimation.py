@@ -16,7 +16,7 @@ from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.executor import Rejected
 from preprocessing.sample import Sample
 from preprocessing.stages.estimate_body import fit_bodies
-from preprocessing.stages.filter_clips import filter_clip
+from preprocessing.stages.limits import judge
 from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.split_scenes import frame_step, scan
 from preprocessing.stages.track_people import track_people
@@ -59,7 +59,7 @@ def people_in_video(path: Path, body: str, count: int = 1) -> Sample:
     except Rejected as error:
         raise ValueError(f"{where}: {error.reason}") from error
     try:
-        filter_clip(scores, config.filter_bodies)
+        judge(scores, config.filter_bodies)
     except Rejected as error:
         print(f"{where}: the estimated body does not fit well ({error.reason})", file=sys.stderr)
     return replace(sample, key="motion")

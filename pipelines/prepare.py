@@ -22,12 +22,13 @@ import shutil
 import sys
 import zipfile
 import zlib
+from argparse import ArgumentError
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from models.body import load_body
 from preprocessing.annotators.results import folder_of, require_own_results, results_name
@@ -266,9 +267,12 @@ def _summary(out: Path) -> str:
 
 
 def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig, Execution]:
-    """The command line."""
+    """The command line. Raises ``ArgumentError`` or ``ValueError`` if it is wrong."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)  # --help tells what settings are
     parser = ArgumentParser(
         prog="python -m pipelines.prepare",
+        usage="%(prog)s --videos VIDEOS --out OUT [--config FILE] [--workers N] [settings]",
+        exit_on_error=False,
         description=SUMMARY,
         default_config_files=[str(DEFAULTS)],
         allow_abbrev=False,  # a shortened or misspelt name must not pass for another one
@@ -299,6 +303,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         given = _, out, *_ = parse(arguments)
         print(prepare(*given))
+    except ArgumentError as error:
+        print(f"prepare: error: {error} (--help lists all that there are)", file=sys.stderr)
+        sys.exit(2)
     except ValueError as error:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)

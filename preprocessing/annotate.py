@@ -29,7 +29,7 @@ from preprocessing.executor import stage
 from preprocessing.sample import STILL_CAMERA, Bodies, Cameras
 from preprocessing.settings import PrepareConfig
 from preprocessing.stages.estimate_body import fit_bodies
-from preprocessing.stages.filter_clips import filter_clip
+from preprocessing.stages.limits import judge
 from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import Window
@@ -97,7 +97,7 @@ class Annotator(ABC):
             people, masks, measured = mask_people(people, self.config.mask_people)
             scores |= measured
         with stage("filter_people", scores):
-            filter_clip(scores, self.config.filter_people)
+            judge(scores, self.config.filter_people)
         return people, masks
 
 
@@ -121,7 +121,7 @@ class MediaPipePeople(Annotator):
                 person.pixels = clip.resize.points(person.pixels)
             fit = fit_bodies(people, masks, clip.resize.stored, clip.window.fps, config.estimate_body)
             scores |= fit.worst_scores
-            filter_clip(scores, config.filter_bodies)
+            judge(scores, config.filter_bodies)
         mediapipe = f"mediapipe {version('mediapipe')}"
         annotators = {
             "pose": mediapipe,
@@ -159,7 +159,7 @@ class FollowedPeople(Annotator):
             bodies = followed.bodies.people([person.index for person in people])
             per_person = score_bodies(self.body, bodies, masks, cameras, clip.window.fps)
             scores |= worst(per_person)
-            filter_clip(scores, config.filter_bodies)
+            judge(scores, config.filter_bodies)
         annotators = {"pose": self.name, "masks": self.mask_name(self.name), "body": self.name, "camera": camera}
         return Annotation(masks, bodies, cameras, per_person, annotators)
 

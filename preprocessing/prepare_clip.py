@@ -17,7 +17,8 @@ from preprocessing.sample import Sample, make_key
 from preprocessing.scan_video import file_version
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import Source
-from preprocessing.stages.filter_clips import filter_clip, measure_clip
+from preprocessing.stages.filter_clips import measure_clip
+from preprocessing.stages.limits import judge
 from preprocessing.stages.resize_clips import Resize
 from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.verify_clip import verify_clip
@@ -71,13 +72,13 @@ class PrepareClip:
             read = partial(read_frames, source.place, window.start, window.stop, window.step, size)
             frames = patiently(source.place, read)
             scores |= measure_clip(frames, clip.size)
-            filter_clip(scores, config.filter_clips)
+            judge(scores, config.filter_clips)
             resize = Resize.within(size, config.max_side)
         made = self.annotate(ClipFrames(source.place, clip.size, window, frames, resize), scores)
         with stage("verify_clip", scores):
             stored = resize.frames(frames)
             scores |= verify_clip(self.body, stored, made.masks, made.bodies, made.cameras)
-            filter_clip(scores, config.verify_clip)
+            judge(scores, config.verify_clip)
         with stage("write_shards", scores):
             sample = Sample(
                 key=make_key(clip.sha256[:16], window.start, window.stop),

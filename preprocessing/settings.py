@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.manifest import split_of
 from preprocessing.sources import SourceConfig
-from preprocessing.stages.filter_clips import (
-    BODY_SCORES,
-    CLIP_SCORES,
-    LANDMARK_SCORES,
-    PEOPLE_SCORES,
-    Limit,
-    check_limits,
-)
+from preprocessing.stages.limits import BodyLimits, ClipLimits, LandmarkLimits, PeopleLimits, VerifyLimits, limited
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.track_people import TrackConfig
-from preprocessing.stages.verify_clip import VERIFY_SCORES
 from preprocessing.stages.write_shards import ShardConfig
 
 
@@ -28,17 +20,13 @@ class PrepareConfig:
 
     sources: SourceConfig
     split_scenes: SplitConfig
-    filter_clips: dict[str, Limit]
-    """Limits on the scores of the pixels."""
+    filter_clips: ClipLimits
     track_people: TrackConfig
     mask_people: MaskConfig
-    filter_people: dict[str, Limit]
-    """Limits on the scores of how people are seen."""
+    filter_people: PeopleLimits
     estimate_body: BodyFitConfig
-    filter_bodies: dict[str, Limit]
-    """Limits on the scores of the fitted bodies, of each person."""
-    verify_clip: dict[str, Limit]
-    """Limits on how far the annotated clip agrees with itself."""
+    filter_bodies: BodyLimits
+    verify_clip: VerifyLimits
     write_shards: ShardConfig
     annotate_side: int
     """Longer side of the frames that annotators see, pixels."""
@@ -52,17 +40,13 @@ class PrepareConfig:
     """Clips shown in the preview."""
 
     def __post_init__(self) -> None:
-        check_limits(self.filter_clips, CLIP_SCORES)
-        check_limits(self.filter_people, PEOPLE_SCORES)
-        check_limits(self.filter_bodies, BODY_SCORES)
-        check_limits(self.verify_clip, VERIFY_SCORES)
         split_of("", self.split_shares)
         if self.track_people.follows:
             return
-        if unmeasured := self.filter_bodies.keys() & set(LANDMARK_SCORES):
+        if unmeasured := limited(self.filter_bodies).keys() & vars(LandmarkLimits()).keys():
             raise ValueError(
                 f"filter_bodies limits {', '.join(sorted(unmeasured))}, which {self.track_people.annotator} has no "
-                f"landmarks for: leave it out, as configs/prepare/{self.track_people.annotator}.yaml does"
+                f"landmarks for: take the limit off (null), as configs/prepare/{self.track_people.annotator}.yaml does"
             )
         if self.track_people.annotator == "phalp" and self.estimate_body.body == "open":
             raise ValueError(

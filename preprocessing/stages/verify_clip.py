@@ -19,8 +19,6 @@ from preprocessing.sample import Bodies, Cameras
 from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.synthetic.render.bodies import render_bodies
 
-VERIFY_SCORES = ("id_switches", "overlap_share", "depth_order", "nearest", "stature", "focal", "camera_turn")
-
 COLOUR_BINS = 4
 """Of each of red, green and blue: coarse, so that shading and folds move few pixels from one bin to another."""
 
@@ -50,17 +48,7 @@ def verify_clip(
     bodies: Bodies,
     cameras: Cameras,
 ) -> dict[str, float]:
-    """Scores of a clip. Of one person the first three are those of a clip without fault.
-
-    * ``id_switches``: times at which two people seem to have changed places: their masks or their colours go on as
-      those of the other
-    * ``overlap_share``: of the frames, those in which two people are too near each other to be told apart safely
-    * ``depth_order``: of the pixels where one body hides another, those that the masks give to the one in front
-    * ``nearest``: depth of whatever of a body is nearest to the camera, metres; below 0 it is behind the camera
-    * ``stature``: height at rest, metres, of whoever is furthest from 1.7
-    * ``focal``: focal length over the longer side of the picture
-    * ``camera_turn``: largest turn of the camera from one frame to the next, degrees
-    """
+    """The scores of ``VerifyLimits``. Of one person the first three are those of a clip without fault."""
     statures = [stature_m(body, betas) for betas in torch.as_tensor(bodies.betas)]
     scores = {
         "nearest": nearest_m(body, bodies, cameras),

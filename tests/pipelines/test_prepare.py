@@ -16,6 +16,7 @@ from preprocessing.sample_files import decode
 from preprocessing.scan_video import group_by_file, scan_video
 from preprocessing.sources import SourceConfig, find_sources
 from preprocessing.video import encode_frames, probe, read_frames, write_video
+from tests.limits import no_limits
 from tests.sam2_factory import write_sam2
 
 SMALL = ["--split_scenes.num_frames=17", "--split_scenes.min_frames=17", "--max_side=64", "--annotate_side=320"]
@@ -84,7 +85,7 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
         "--estimate_body.steps=10",
         *SMALL,
     ]
-    arguments.append("--filter_bodies={}")
+    arguments += no_limits("filter_bodies")
     main(arguments)
     (row,) = read_manifest(out)
     assert [CheckShard(CheckPixels(0, 0.0, None))(shard) for shard in list_shards(out)] == [[]]
@@ -146,7 +147,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "list.bin").write_bytes(b"\xff\xfe\x00")
     assert "neither a folder, nor a text file with one path a line, nor a table" in message(tmp_path / "list.bin")
     assert "use 13 or 17 frames" in message(tmp_path, "--split_scenes.num_frames=16")
-    assert "no score is called beauty" in message(tmp_path, "--filter_clips={beauty: {min: 1}}")
+    assert "beauty" in message(tmp_path, "--filter_clips.beauty.min=1")
     assert "add up to 1" in message(tmp_path, "--split_shares={train: 1, val: 1, test: 0}")
     assert not (tmp_path / "out").exists()
 
@@ -170,7 +171,7 @@ def test_configs(name: str, tmp_path: Path) -> None:
     config = parse([f"--config={path}", f"--videos={tmp_path}", f"--out={tmp_path}"])[2]
     assert config.max_side % 8 == 0
     assert config.split_scenes.threshold == 3
-    assert config.filter_bodies["mask_iou"].min is not None
+    assert config.filter_bodies.mask_iou.min is not None
 
 
 def test_fps_of_a_fast_source_is_halved(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_masks_are_those_of_sam2_if_it_is_asked_for(
 ) -> None:
     write_video(tmp_path / "a.mp4", read_frames(real_videos / "cloth_magic.mp4", 0, 17, size=(360, 640)), 24.0)
     sam2 = ["--mask_people.annotator=sam2", "--mask_people.sam2.image_size=64", "--mask_people.threshold=0"]
-    given = [f"--videos={tmp_path}", *sam2, *SMALL, "--estimate_body.steps=2", "--filter_bodies={}"]
+    given = [f"--videos={tmp_path}", *sam2, *SMALL, "--estimate_body.steps=2", *no_limits("filter_bodies")]
     with pytest.raises(SystemExit):
         main([*given, f"--out={tmp_path / 'none'}", "--mask_people.sam2.checkpoint=sam2.1_hiera_small.pt"])
     assert "no SAM 2 weights at 'sam2.1_hiera_small.pt': download" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from preprocessing.sources import Source, find_sources
 from preprocessing.stages.split_scenes import Window
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
+from tests.limits import no_limits
 from tests.sam2_factory import write_sam2
 
 SIZE, FRAMES = (240, 320), 13
@@ -70,7 +71,7 @@ def words(folder: Path, *more: str) -> list[str]:
         f"--track_people.npz.folder={folder / 'annotations'}",
         "--split_scenes.num_frames=13",
         "--split_scenes.min_frames=13",
-        "--filter_clips={}",
+        *no_limits("filter_clips"),
         "--annotate_side=256",
         "--max_side=160",
         *more,
@@ -128,7 +129,7 @@ def test_a_camera_that_is_not_told_stands_still(annotated):
     still["pose"][:, :, 0] = Rotation.from_euler("x", np.pi).as_rotvec()
     still["translation"] = still["translation"] + np.float32([0, 0, 5])
     still["intrinsics"] = still["intrinsics"][0]
-    sample = prepared(folder, still, "--filter_bodies={}")
+    sample = prepared(folder, still, *no_limits("filter_bodies"))
     assert isinstance(sample, Sample)
     assert not sample.has_camera
     assert sample.meta["annotators"]["camera"] == STILL_CAMERA
@@ -141,8 +142,8 @@ def test_without_masks_sam2_makes_them(annotated, tmp_path):
     assert "stand.npz: no array whose, and masks are not those of SAM 2" in prepared(folder, bare)
     weights = write_sam2(tmp_path, 64)
     sam2 = ["--mask_people.annotator=sam2", f"--mask_people.sam2.checkpoint={weights}"]
-    limits = ["--mask_people.sam2.image_size=64", "--mask_people.threshold=0", "--filter_bodies={}"]
-    sample = prepared(folder, bare, *sam2, *limits, "--verify_clip={}")
+    limits = ["--mask_people.sam2.image_size=64", "--mask_people.threshold=0"]
+    sample = prepared(folder, bare, *sam2, *limits, *no_limits("filter_bodies", "verify_clip"))
     assert isinstance(sample, Sample)
     assert sample.meta["annotators"]["masks"].startswith("sam2")
 

@@ -20,6 +20,7 @@ from preprocessing.sample import Bodies, Cameras
 from preprocessing.sample_files import decode
 from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
+from tests.limits import no_limits
 from tests.phalp_factory import FOCAL_OF_LONGER_SIDE, write_results
 
 SIZE, FRAMES = (240, 320), 9
@@ -96,7 +97,7 @@ def words(folder: Path, out: Path, *more: str) -> list[str]:
         f"--estimate_body.body={ensure_open_body()}",
         "--split_scenes.num_frames=9",
         "--split_scenes.min_frames=9",
-        "--filter_clips={}",
+        *no_limits("filter_clips"),
         "--reject_copies=false",
         *more,
     ]

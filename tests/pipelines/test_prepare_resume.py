@@ -23,6 +23,7 @@ from preprocessing.prepare_clip import Clip, PreparedClip
 from preprocessing.sample import make_key
 from preprocessing.stages.write_shards import pack_clip
 from preprocessing.video import read_frames, write_video
+from tests.limits import no_limits
 from tests.shard_factory import make_sample
 
 ROOT = Path(__file__).parents[2]
@@ -220,8 +221,8 @@ def test_a_process_tree_killed_in_the_middle_goes_on(tmp_path: Path, real_videos
         frames = read_frames(real_videos / f"{name}.mp4", 0, 9, size=(180, 320))
         write_video(tmp_path / "videos" / f"{name}.mp4", frames, 24.0)
     shape = ["--split_scenes.num_frames=9", "--split_scenes.min_frames=9", "--max_side=64", "--annotate_side=320"]
-    words = [f"--videos={tmp_path / 'videos'}", *shape, "--estimate_body.steps=3", "--filter_bodies={}"]
-    words += ["--verify_clip={}", "--filter_clips={}"]  # of so few pixels and steps, what would be refused
+    words = [f"--videos={tmp_path / 'videos'}", *shape, "--estimate_body.steps=3"]
+    words += no_limits("filter_bodies", "verify_clip", "filter_clips")  # which so few pixels would not meet
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "pipelines.prepare", *words, f"--out={killed}", "--workers=2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

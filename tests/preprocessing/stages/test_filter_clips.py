@@ -1,11 +1,11 @@
-"""Scores have the values that simple pictures have, and limits name what they refuse."""
+"""Scores have the values that simple pictures have."""
 
 import cv2
 import numpy as np
 import pytest
 
-from preprocessing.executor import Rejected
-from preprocessing.stages.filter_clips import CLIP_SCORES, Limit, check_limits, filter_clip, measure_clip
+from preprocessing.stages.filter_clips import measure_clip
+from preprocessing.stages.limits import ClipLimits
 
 
 def test_scores_of_simple_clips() -> None:
@@ -19,6 +19,7 @@ def test_scores_of_simple_clips() -> None:
         "motion": 0.0,
         "static_share": 1.0,
     }
+    assert measure_clip(grey, (480, 640)).keys() == vars(ClipLimits()).keys()
     halves = grey.copy()
     halves[:, :32] = 153
     assert measure_clip(halves, (64, 96))["contrast"] == pytest.approx(0.2, rel=1e-3)
@@ -40,23 +41,3 @@ def test_sharpness_falls_with_blur() -> None:
     sharp, soft = (measure_clip(frames, (90, 160))["sharpness"] for frames in (noise, blurred))
     assert sharp == pytest.approx(cv2.Laplacian(cv2.cvtColor(noise[0], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var(), rel=0.05)
     assert soft < 0.01 * sharp
-
-
-def test_limits_name_score_value_and_limit() -> None:
-    scores = {"brightness": 0.01, "motion": 0.5}
-    filter_clip(scores, {"brightness": Limit(min=0.01), "motion": Limit(max=0.5)})
-    with pytest.raises(Rejected, match=r"brightness 0.01 is below the limit 0.04") as caught:
-        filter_clip(scores, {"brightness": Limit(min=0.04)})
-    assert caught.value.scores == scores
-    with pytest.raises(Rejected, match=r"motion 0.5 is above the limit 0.1"):
-        filter_clip(scores, {"motion": Limit(max=0.1)})
-    with pytest.raises(Rejected, match="motion nan is below"):
-        filter_clip({"motion": float("nan")}, {"motion": Limit(min=0.1)})
-    with pytest.raises(Rejected, match="mask_iou could not be measured"):
-        filter_clip(scores, {"mask_iou": Limit(min=0.1)})
-
-
-def test_limits_on_unknown_scores_are_refused() -> None:
-    check_limits({"motion": Limit()}, CLIP_SCORES)
-    with pytest.raises(ValueError, match="no score is called beauty: limits can be set on short_side"):
-        check_limits({"beauty": Limit()}, CLIP_SCORES)

@@ -1,0 +1,37 @@
+"""Limits name what they refuse, and go over one another score by score."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.prepare import default_settings, parse
+from preprocessing.executor import Rejected
+from preprocessing.stages.limits import BodyLimits, ClipLimits, Limit, judge, limited
+
+
+def test_limits_name_score_value_and_limit() -> None:
+    scores = {"brightness": 0.01, "motion": 0.5}
+    judge(scores, ClipLimits(brightness=Limit(min=0.01), motion=Limit(max=0.5)))
+    with pytest.raises(Rejected, match=r"brightness 0.01 is below the limit 0.04") as caught:
+        judge(scores, ClipLimits(brightness=Limit(min=0.04)))
+    assert caught.value.scores == scores
+    with pytest.raises(Rejected, match=r"motion 0.5 is above the limit 0.1"):
+        judge(scores, ClipLimits(motion=Limit(max=0.1)))
+    with pytest.raises(Rejected, match="motion nan is below"):
+        judge({"motion": float("nan")}, ClipLimits(motion=Limit(min=0.1)))
+    with pytest.raises(Rejected, match="mask_iou could not be measured"):
+        judge(scores, BodyLimits(mask_iou=Limit(min=0.1)))
+
+
+def test_a_yaml_changes_the_limits_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "filter_clips: {sharpness: {min: 3}, brightness: {max: 0.9}, motion: {min: null}}"
+    )
+    mine = parse([f"--config={tmp_path / 'mine.yaml'}", "--videos=.", "--out=."])[2]
+    default = default_settings()
+    changed = {"sharpness": Limit(min=3.0), "brightness": Limit(default.filter_clips.brightness.min, 0.9)}
+    expected = limited(default.filter_clips) | changed
+    del expected["motion"]
+    assert limited(mine.filter_clips) == expected
+    assert len(expected) == 6
+    assert mine.filter_bodies == default.filter_bodies
