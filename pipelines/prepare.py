@@ -16,6 +16,7 @@ Stopped at any moment, even by ``kill -9``, the same command goes on where it wa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -37,6 +38,8 @@ from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
 from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
+    MANIFEST,
+    REJECTED,
     SCHEMA,
     ManifestRow,
     Reject,
@@ -55,11 +58,13 @@ from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources
 from preprocessing.stages.split_scenes import Window
-from preprocessing.stages.write_shards import ShardSet, discard_unfinished
+from preprocessing.stages.write_shards import ShardSet
 from preprocessing.summary import summarise, summarise_stages
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 UNFINISHED = ".unfinished"
 """Folder of what a run has done so far; gone once it is complete."""
@@ -86,6 +91,9 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
                     f"{out} holds shards made of other videos or settings: delete it or choose another --out"
                 )
             shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+            names = [*sorted({row.shard for row in read_manifest(out)}), REJECTED]
+            if gone := [name for name in names if not (out / name).exists()]:
+                raise ValueError(f"{out} lacks {', '.join(gone)}: put back what is missing, or delete it all")
             return f"{out} is complete already: {_summary(out)}"
         state = _open_state(out, job)
         with (
@@ -99,9 +107,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
             rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
             seconds = [entry["seconds"] for journal in (scanned, clips) for entry in journal]
         order = {source.name: place for place, source in enumerate(sources)}
-        rejects = sorted(
-            [*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0, r.reason)
-        )
+        rejects = sorted([*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0))
         write_rejects(out, rejects)
         write_preview(out, cards, rejects, len(rows))
         write_manifest(out, rows, job)
@@ -133,11 +139,14 @@ def _open_state(out: Path, job: str) -> Path:
     """The folder of what a run of this job has done so far.
 
     Raises:
-        ValueError: if there is one of another job.
+        ValueError: if there is one of another job, or shards of which nothing is known.
     """
     state = out / UNFINISHED
     if not (state / "job").exists():
-        discard_unfinished(out)
+        if left := sorted(out.glob("*.tar")):
+            raise ValueError(
+                f"{out} holds {left[0].name}, and neither a {MANIFEST} nor a run to go on with: choose another --out"
+            )
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
         write_atomically(state / "job", job.encode())
@@ -313,7 +322,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        again = "make room (or mend what else it is), then give the same command again: it goes on where it was"
+        way_out = "make room" if error.errno in FULL else "mend that"
+        again = f"{way_out}, then give the same command again: it goes on where it was"
         print(f"prepare: error: {error.filename or out}: {error.strerror or error}: {again}", file=sys.stderr)
         sys.exit(1)
 

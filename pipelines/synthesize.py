@@ -55,7 +55,7 @@ class ClipMaker:
     def __call__(self, index: int) -> MadeClip:
         """Clip ``index``, encoded."""
         sample = synthesize(self.body, self.settings, index, self.assets)
-        packed = pack_clip(sample, sample.meta["source"], start_frame=0, split=self.settings.split)
+        packed = pack_clip(sample, self.settings.split)
         sheet = draw_sheet(sample, self.body) if index < PREVIEW_CLIPS else None
         motion = _OWN if self.assets.motions else sample.meta["motions"][0]
         return MadeClip(packed, motion, sample.meta["scores"], sheet)

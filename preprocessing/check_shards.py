@@ -21,6 +21,7 @@ from preprocessing.body_fitting.silhouette import mask_iou
 from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
 from preprocessing.sample import NUM_HEAD_JOINTS, Sample, SampleError, out_of_range
 from preprocessing.sample_files import decode
+from preprocessing.stages.write_shards import told_by
 from preprocessing.synthetic.render.bodies import render_bodies
 
 RENDERED_FRAMES = 3
@@ -73,6 +74,8 @@ def check_manifest(folder: Path, shards: list[Shard]) -> Iterator[Damage]:
             )
         if row.split not in SPLITS:
             yield Damage("unknown split", f"{row.shard} {row.key}", f"{row.split!r} is none of {', '.join(SPLITS)}")
+        elif not row.shard.startswith(f"{row.split}-"):
+            yield Damage("other split", f"{row.shard} {row.key}", f"the manifest says {row.split}")
     for path in sorted(set(folder.glob("*.tar")) - {shard.path for shard in shards}):
         yield Damage("unknown shard", path.name, "not in the manifest")
 
@@ -154,7 +157,7 @@ class CheckPixels:
         height, width = sample.video.shape[1:3]
         held = {
             "num_frames": sample.num_frames, "fps": sample.fps, "width": width, "height": height,
-            "num_people": sample.num_people, "licence": sample.meta.get("licence"),
+            "num_people": sample.num_people, **told_by(sample.meta),
         }  # fmt: skip
         yield from differing(row, held)
         yield from (("out of range", what) for what in out_of_range(sample.bodies, sample.cameras, sample.fps))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,12 +134,13 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     """All rows.
 
     Raises:
-        ManifestError: if the folder has no manifest, which means that it is not complete, or one of another version.
+        ManifestError: if the folder has no manifest, which means that it is not complete, or one that is damaged or of
+            another version.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise ManifestError(f"{folder} has no {MANIFEST}: not a folder of shards, or one whose preparation did not end")
-    table = pq.read_table(path)
+    table = _read(path, pq.read_table)
     optional = {f.name for f in fields(ManifestRow) if f.default is not MISSING}
     if wrong := set(table.column_names) ^ set(SCHEMA.names) - (optional - set(table.column_names)):
         differing = ", ".join(sorted(wrong))
@@ -149,11 +151,18 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
 
 
 def read_job(folder: Path) -> str | None:
-    """The ``job`` that made this folder, or None if it has no manifest."""
+    """The ``job`` that made this folder, or None if it has no manifest. Raises ``ManifestError`` if it is damaged."""
     path = folder / MANIFEST
     if not path.is_file():
         return None
-    return (pq.read_schema(path).metadata or {}).get(b"job", b"").decode()
+    return (_read(path, pq.read_schema).metadata or {}).get(b"job", b"").decode()
+
+
+def _read(path: Path, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{path} is damaged ({error}): restore it, or make the shards again elsewhere") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -76,7 +76,8 @@ def _reaching(place: Path | str) -> Iterator[None]:
     except UnreachableError:
         raise
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        first = _causes(error)[-1]  # fsspec's HTTP calls every failure a file that is not there
+        reason = getattr(first, "strerror", None) or str(first) or type(first).__name__
         raise UnreachableError(f"{place}: cannot be read ({reason})") from error
 
 
@@ -122,15 +123,20 @@ def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
 
 
 def _may_pass(error: UnreachableError) -> bool:
-    links: list[BaseException] = [error]
-    while links[-1].__cause__ is not None:
-        links.append(links[-1].__cause__)
+    links = _causes(error)
     if any(type(link).__name__ == CUT_SHORT for link in links):
         return True
     refused = any(400 <= (status := _status(link)) < 500 and status not in WORTH_ASKING_AGAIN for link in links)
     forbidden = any(isinstance(link, PermissionError) for link in links)
-    # The first cause: fsspec's HTTP calls every failure a file that is not there.
     return not (refused or forbidden or isinstance(links[-1], PERMANENT))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Itself, what it was raised from, and so on."""
+    links = [error]
+    while links[-1].__cause__ is not None:
+        links.append(links[-1].__cause__)
+    return links
 
 
 def _status(error: BaseException) -> int:

@@ -99,5 +99,5 @@ class PrepareClip:
                     "annotators": made.annotators,
                 },
             )
-            packed = pack_clip(sample, source.name, window.start, split_of(clip.sha256, config.split_shares))
+            packed = pack_clip(sample, split_of(clip.sha256, config.split_shares))
         return PreparedClip(packed, scores, draw_sheet(sample, self.body))

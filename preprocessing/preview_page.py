@@ -127,6 +127,7 @@ const cards = all('article', clips);
 const score = (card, name) => JSON.parse(card.dataset.scores)[name];
 clipForm.oninput = () => {
   const { words, split, by, order, least, most } = clipForm.elements;
+  order.disabled = least.disabled = most.disabled = !by.value;
   const within = card => {
     const value = score(card, by.value);
     return (least.value === '' || value >= +least.value) && (most.value === '' || value <= +most.value);

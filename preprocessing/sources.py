@@ -12,6 +12,7 @@ import errno
 import json
 import math
 import os
+import stat
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -83,7 +84,7 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
     """
     if videos.is_dir():
-        paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+        paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir())
         if not paths:
             raise ValueError(f"no videos in {videos}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
         sources, rejects = [], []
@@ -91,9 +92,13 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
             name = path.relative_to(videos).as_posix()
             try:
                 _require_text(name)
-                sources.append(Source(name, str(path), config.licence, config.origin))
             except ValueError as error:
                 rejects.append(Reject(ascii(name), STAGE, str(error)))
+                continue
+            if (fault := _unreadable(str(path))) is not None:
+                rejects.append(Reject(name, STAGE, f"{path} cannot be read: {fault}"))
+            else:
+                sources.append(Source(name, str(path), config.licence, config.origin))
         return sources, rejects
     if not videos.is_file():
         raise ValueError(f"{videos} does not exist: --videos takes a folder, a list of paths, or a table")
@@ -134,9 +139,10 @@ def _unreadable(place: str) -> str | None:
     if is_uri(place):
         return None
     try:
-        return None if Path(place).is_file() else os.strerror(errno.ENOENT)
-    except OSError as error:  # a name that is too long, say
+        mode = Path(place).stat().st_mode
+    except OSError as error:
         return str(error.strerror)
+    return None if stat.S_ISREG(mode) else os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no file"
 
 
 def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
@@ -211,7 +217,7 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     if None in row:
         raise ValueError(f"more cells than the table has columns, the first of them {row[None][0]!r}: is it quoted?")
     values = {name: _value(column, row) for name, column in columns.items()}
-    given = {name: value for name, value in values.items() if value is not None and value == value and value != ""}
+    given = {name: value for name, value in values.items() if not _empty(name, value)}
     if "video" not in given:
         raise ValueError("no video is named")
     name = str(given["video"])
@@ -220,8 +226,8 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
     place = as_path(place)
     start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
-    start_s = 0.0 if start is None else _seconds(start)
-    end_s = None if end is None else _seconds(end)
+    start_s = 0.0 if start is None else _seconds(f"{name}: start", start)
+    end_s = None if end is None else _seconds(f"{name}: end", end)
     if end_s is not None and end_s <= start_s:
         raise ValueError(f"{name}: it ends at {end_s:g} s, and begins at {start_s:g} s")
     text = {
@@ -245,15 +251,20 @@ def _pair(segment: Any) -> tuple[Any, Any]:
     return start, end
 
 
-def _seconds(value: Any) -> float:
+def _empty(name: str, value: Any) -> bool:
+    """NaN is none of a text; as a time it is a mistake of whoever wrote the table."""
+    return value is None or value == "" or (value != value and name not in ("start", "end", "segment"))
+
+
+def _seconds(what: str, value: Any) -> float:
     """Of a number of seconds, or ``[[hours:]minutes:]seconds``."""
     try:
         parts = [float(part) for part in str(value).split(":")]
         seconds = sum(part * 60**place for place, part in enumerate(reversed(parts)))
     except ValueError as error:
-        raise ValueError(f"{value!r} is no time: give seconds, or hours:minutes:seconds") from error
+        raise ValueError(f"{what} {value!r} is no time: give seconds, or hours:minutes:seconds") from error
     if not 0 <= seconds < math.inf or len(parts) > 3:
-        raise ValueError(f"{value!r} is no time: give seconds, or hours:minutes:seconds")
+        raise ValueError(f"{what} {value!r} is no time: give seconds, or hours:minutes:seconds")
     return seconds
 
 

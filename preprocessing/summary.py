@@ -78,13 +78,17 @@ def summarise_stages(seconds: Sequence[Mapping[str, float]], rejects: Sequence[R
 
 
 def _in_general(reason: str) -> str:
-    """Without the file it begins with, and with N for numbers."""
+    """Without the files that it names, and with N for numbers, but for limits."""
     place, colon, rest = reason.partition(": ")
-    return re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "N", rest if colon and "/" in place else reason)
+    general = re.sub(r"(the same .*?as) .*", r"\1 another", rest if colon and "/" in place else reason)
+    return _NUMBER.sub(lambda found: found[0] if found[1] else "N", general)
+
+
+_NUMBER = re.compile(r"(limit (?:is )?)?(?<![\w.])\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 def _row(name: str, clips: Sequence[Mapping[str, float]], rejects: int, columns: Columns) -> list[str]:
-    cells = [name, str(len(clips)), str(rejects)]
+    cells = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in name), str(len(clips)), str(rejects)]
     for score, (_, write) in columns.items():
         measured = [scores[score] for scores in clips if score in scores]
         cells.append(write(fmean(measured)) if measured else "–")

@@ -58,7 +58,7 @@ def make_sample(
         ),
         fps=8.0,
         background=clean if background else None,
-        meta={"licence": "CC0-1.0", "scores": {}},
+        meta={"source": f"clip{number}.mp4", "licence": "CC0-1.0", "scores": {}},
     )
 
 
@@ -66,7 +66,7 @@ def write_shards(folder: Path, samples: Iterable[tuple[str, Sample]], clips_a_ta
     """A shard folder of (split, sample) pairs, with its manifest."""
     with ShardSet(folder, ShardConfig(max_clips=clips_a_tar, max_bytes=1e9)) as shards:
         for split, sample in samples:
-            shards.write(pack_clip(sample, source=f"{sample.key}.mp4", start_frame=0, split=split))
+            shards.write(pack_clip(sample, split))
     write_manifest(folder, shards.rows, job="test")
     return folder
 

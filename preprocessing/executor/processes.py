@@ -135,10 +135,13 @@ def _serve(connection: Connection) -> None:
                 connection.send((None, Failure("worker", describe(error)), made[2]))
             continue
         try:
-            function = message()
-            connection.send(None)
+            function, problem = message(), None
         except Exception:
-            connection.send(traceback.format_exc())
+            problem = traceback.format_exc()
+        try:
+            connection.send(problem)
+        except OSError:  # the pool is closed: nobody is left to be told
+            return
 
 
 def _cause_of_death(exit_code: int | None) -> str:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from preprocessing.manifest import MANIFEST, REJECTED, SPLITS, ManifestRow, sample_hash, sync_folder
 from preprocessing.sample import Sample
@@ -40,35 +41,41 @@ class PackedClip:
     files: dict[str, bytes]
 
 
-def pack_clip(sample: Sample, source: str, start_frame: int, split: str) -> PackedClip:
-    """Encode a sample. Its licence, origin, caption and scores are read from ``sample.meta``.
+def pack_clip(sample: Sample, split: str) -> PackedClip:
+    """Encode a sample, and say in a row what it is (see ``told_by``).
 
     Raises:
         SampleError: as ``encode``.
     """
     files = encode(sample)
-    scores = sample.meta["scores"]
     height, width = sample.video.shape[1:3]
     row = ManifestRow(
         key=sample.key,
-        source=source,
-        start_frame=start_frame,
         num_frames=sample.num_frames,
         fps=sample.fps,
         width=width,
         height=height,
         num_people=sample.num_people,
         split=split,
-        licence=sample.meta["licence"],
         shard="",
         offset=0,
         num_bytes=0,
         sha256=sample_hash(files),
-        origin=sample.meta.get("origin", ""),
-        caption=sample.meta.get("caption", ""),
-        **{name: scores.get(name) for name in SCORES},
+        **told_by(sample.meta),
     )
     return PackedClip(row, files)
+
+
+def told_by(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sample's ``.json`` says of it that its row says, too."""
+    return {
+        "source": meta["source"],
+        "start_frame": meta.get("source_frames", [0])[0],
+        "licence": meta["licence"],
+        "origin": meta.get("origin", ""),
+        "caption": meta.get("caption", ""),
+        **{name: meta["scores"].get(name) for name in SCORES},
+    }
 
 
 def discard_unfinished(folder: Path) -> list[Path]:

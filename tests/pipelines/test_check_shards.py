@@ -67,9 +67,11 @@ def test_tars_cut_missing_and_exchanged_are_found_together(shards: Path) -> None
 
 def test_rows_that_contradict_each_other_or_the_clip_are_found(shards: Path) -> None:
     rows = read_manifest(shards)
-    wrong = replace(rows[0], num_frames=9, licence="mine")
-    write_manifest(shards, [wrong, *rows[1:]], "test")
-    assert found(shards) == [("other than in the manifest", f"{rows[0].shard} {rows[0].key}")] * 2
+    others = {"num_frames": 9, "licence": "mine", "source": "b.mp4", "start_frame": 5, "origin": "o", "mask_iou": 0.99}
+    write_manifest(shards, [replace(rows[0], **others), *rows[1:]], "test")
+    assert found(shards) == [("other than in the manifest", f"{rows[0].shard} {rows[0].key}")] * len(others)
+    write_manifest(shards, [replace(row, split="test") for row in rows], "test")
+    assert found(shards) == [("other split", f"{row.shard} {row.key}") for row in rows]
     write_manifest(shards, [replace(rows[0], offset=512), *rows[1:]], "test")
     assert found(shards) == [("other place", f"{rows[0].shard} {rows[0].key}")]
     write_manifest(shards, [*rows, replace(rows[1], split="val")], "test")
@@ -98,7 +100,7 @@ def test_numbers_that_cannot_be_are_named(what: str, spoil: Callable[[Sample], N
 
 
 def test_a_clip_that_cannot_be_decoded_is_one_damage(shards: Path) -> None:
-    packed = pack_clip(make_sample(9, num_frames=5), "9.mp4", 0, "val")
+    packed = pack_clip(make_sample(9, num_frames=5), "val")
     files = packed.files | {"json": json.dumps({"schema_version": 0, "fps": 8}).encode()}
     with ShardSet(shards / "old", ShardConfig(9, 1e9)) as old:
         old.write(replace(packed, files=files))
@@ -114,7 +116,7 @@ def test_a_body_beside_its_mask_is_found(tmp_path: Path) -> None:
     (raw,) = wds.WebDataset([str(shard.path)], shardshuffle=False)
     sample = decode(raw["__key__"], {name: data for name, data in raw.items() if not name.startswith("__")})
     sample.bodies.translation[..., 0] += 1.0
-    moved = pack_clip(sample, shard.rows[0].source, 0, shard.rows[0].split)
+    moved = pack_clip(sample, shard.rows[0].split)
     with ShardSet(tmp_path / "moved", ShardConfig(9, 1e9)) as out:
         out.write(moved)
     write_manifest(tmp_path / "moved", out.rows, "test")

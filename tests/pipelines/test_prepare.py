@@ -11,7 +11,6 @@ from datamodules.shards import Shards
 from pipelines.prepare import main, parse, prepare
 from preprocessing.check_shards import CheckPixels, CheckShard, list_shards
 from preprocessing.manifest import read_manifest, read_rejects
-from preprocessing.sample import Sample
 from preprocessing.sample_files import decode
 from preprocessing.scan_video import group_by_file, scan_video
 from preprocessing.sources import SourceConfig, find_sources
@@ -99,12 +98,8 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
 
     import webdataset as wds
 
-    def read() -> tuple[dict[str, bytes], Sample]:
-        (raw,) = wds.WebDataset([str(out / row.shard)], shardshuffle=False)
-        files = {name: data for name, data in raw.items() if not name.startswith("__")}
-        return files, decode(row.key, files)
-
-    files, sample = read()
+    (raw,) = wds.WebDataset([str(out / row.shard)], shardshuffle=False)
+    sample = decode(row.key, {name: data for name, data in raw.items() if not name.startswith("__")})
     assert 0.05 < sample.masks.mean() < 0.6
     assert sample.bodies.valid.all()
     assert sample.meta["scores"]["found_share"] == 1
@@ -120,13 +115,25 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
     ]
     main(arguments)
     assert "complete already" in capsys.readouterr().out
-    for name in ("manifest.parquet", "preview.html"):
-        (out / name).unlink()  # as if the run had been killed
-    main(arguments)
-    assert read()[0] == files, "the same bytes again"
-    with pytest.raises(SystemExit):
-        main([*arguments, "--max_side=32"])
-    assert "made of other videos or settings" in capsys.readouterr().err
+    again = [f"--out={tmp_path / 'again'}" if word.startswith("--out") else word for word in arguments]
+    main(again)
+    assert (tmp_path / "again" / row.shard).read_bytes() == (out / row.shard).read_bytes(), "the same bytes again"
+
+    def refused(*words: str) -> str:
+        with pytest.raises(SystemExit):
+            main([*arguments, *words])
+        return capsys.readouterr().err
+
+    assert "made of other videos or settings" in refused("--max_side=32")
+    (out / "rejected.jsonl").rename(tmp_path / "kept")
+    assert "out lacks rejected.jsonl: put back what is missing" in refused()
+    (tmp_path / "kept").rename(out / "rejected.jsonl")
+    whole = (out / "manifest.parquet").read_bytes()
+    (out / "manifest.parquet").write_bytes(whole[:-9])
+    assert "manifest.parquet is damaged (" in refused()
+    (out / "manifest.parquet").unlink()
+    assert "out holds train-000000.tar, and neither a manifest.parquet nor" in refused().replace("val", "train")
+    assert (out / row.shard).exists()
 
 
 def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,8 @@ class QuickClip:
             if clip.window.start % 27 == 0:
                 raise Rejected("nobody", {"found_share": 0.25})
         split = "train" if clip.source.name < "c" else "val"
-        return PreparedClip(pack_clip(sample, clip.source.name, clip.window.start, split), {"mask_iou": 0.5}, b"jpeg")
+        sample.meta |= {"source": clip.source.name, "source_frames": [clip.window.start, clip.window.stop, 1]}
+        return PreparedClip(pack_clip(sample, split), {"mask_iou": 0.5}, b"jpeg")
 
 
 class Here(Pool):

@@ -153,6 +153,16 @@ def test_an_answer_that_breaks_off_is_asked_for_again(tmp_path: Path, chunked: b
     assert len(asked) >= 2
 
 
+def test_what_a_server_says_is_told() -> None:
+    with (
+        served(b"", troubles=dict.fromkeys(range(9), 404)) as address,
+        pytest.raises(VideoError, match=r"404.*Not Found"),
+    ):
+        probe(address)
+    with pytest.raises(VideoError, match=r"cannot be read \(.*[Cc]onnect"):
+        probe("http://127.0.0.1:9/a.mp4")
+
+
 @pytest.mark.parametrize("fault", ["gone", "broken", "local"])
 def test_what_will_not_pass_is_not_waited_for(tmp_path: Path, fault: str, monkeypatch) -> None:
     monkeypatch.setattr(places, "WAITS_S", (float("nan"),))  # which cannot be slept

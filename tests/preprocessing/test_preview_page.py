@@ -16,7 +16,8 @@ REJECTS = [
 
 
 def page(folder: Path, scores: dict[str, float], **changes: object) -> str:
-    row = replace(pack_clip(make_sample(0, num_frames=5), "<b>.mp4", 0, "val").row, shard="val-000000.tar", **changes)
+    told = {"source": "<b>.mp4", "shard": "val-000000.tar", **changes}
+    row = replace(pack_clip(make_sample(0, num_frames=5), "val").row, **told)
     write_preview(folder, [Card(row, scores, b"jpeg")], REJECTS, num_clips=3)
     return (folder / "preview.html").read_text()
 

@@ -1,6 +1,7 @@
 """Folders, lists and tables name the same videos, whatever their columns are called; what is wrong is said."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def test_a_folder_is_searched_to_its_depths(folder: Path) -> None:
     assert sources[1] == Source("b.mp4", str(folder / "b.mp4"), "CC0-1.0", "ours")
     assert rejects == []
     assert find_sources(folder / "b.mp4", SourceConfig())[0] == [Source("b.mp4", str(folder / "b.mp4"), "unknown")]
+
+
+def test_what_is_no_file_is_rejected_for_that(folder: Path) -> None:
+    (folder / "lost.mp4").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "list.txt").write_text("b.mp4\ndeep\n")
+    _, in_folder = find_sources(folder, SourceConfig())
+    _, in_list = find_sources(folder / "list.txt", SourceConfig())
+    assert {reject.source: reject.reason.split(": ")[1] for reject in in_folder + in_list} == {
+        "lost.mp4": "No such file or directory", "pipe.mp4": "it is no file", "deep": "Is a directory"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
@@ -139,6 +151,10 @@ def test_places_may_be_uris(folder: Path) -> None:
     rows = [{"video": "s3://bucket/x.mp4"}, {"video": "y.mp4"}]
     sources, _ = find_sources(write_table(folder / "l.csv", rows), SourceConfig(root="gs://other/videos/"))
     assert [source.place for source in sources] == ["s3://bucket/x.mp4", "gs://other/videos/y.mp4"]
+    rows = [{"video": f"file://{folder}/b.mp4"}, {"video": f"file://{folder}/gone.mp4"}]
+    (source,), (reject,) = find_sources(write_table(folder / "l.csv", rows), SourceConfig())
+    assert source.place == str(folder / "b.mp4")
+    assert "gone.mp4 cannot be read: No such file" in reject.reason
 
 
 def test_rows_that_say_nothing_sensible_are_rejected_alone(folder: Path) -> None:
@@ -149,12 +165,14 @@ def test_rows_that_say_nothing_sensible_are_rejected_alone(folder: Path) -> None
         {"video": "b.mp4", "start": -1, "end": 3},
         {"video": "b.mp4", "start": float("nan"), "end": float("inf")},
         {"video": "gone.mp4", "start": None, "end": None},
-        {"video": "a.MP4", "start": float("nan"), "end": 3},
+        {"video": "b.mp4", "start": float("nan"), "end": 3},
+        {"video": "a.MP4", "start": None, "end": 3, "caption": float("nan")},
     ]
     sources, rejects = find_sources(write_table(folder / "l.jsonl", rows), SourceConfig())
-    assert [(source.name, source.start_s) for source in sources] == [("a.MP4", 0)], "an empty cell may read as NaN"
-    assert [reject.source for reject in rejects] == ["row 1", "row 2", "row 3", "row 4", "row 5", "gone.mp4"]
-    reasons = ["'noon' is no time", "no video is named", "ends at 3 s", "-1 is no time", "inf is no", "No such file"]
+    assert [(source.name, source.start_s, source.caption) for source in sources] == [("a.MP4", 0, "")]
+    assert [reject.source for reject in rejects] == ["row 1", "row 2", "row 3", "row 4", "row 5", "gone.mp4", "row 7"]
+    reasons = ["b.mp4: start 'noon' is no time", "no video is named", "ends at 3 s", "-1 is no time", "start nan is no",
+               "No such file", "start nan is no time"]  # fmt: skip
     for reject, reason in zip(rejects, reasons, strict=True):
         assert reason in reject.reason
 

@@ -41,18 +41,25 @@ def test_stages_say_what_they_took_and_refused() -> None:
         Reject("b.mp4", "track", "lost for 12 frames, the limit is 8"),
         Reject("c.mp4", "track", "lost for 9 frames, the limit is 8"),
         Reject("d.mp4", "worker", "killed"),
+        Reject("e.mp4", "find_sources", "the same bytes as a.mp4"),
+        Reject("f.mp4", "find_sources", "the same bytes as b.mp4"),
+        Reject("g.mp4", "filter", "mask_iou 0.3 is below the limit 0.4"),
     ]
     table, reasons = summarise_stages(seconds, rejects).split("\n\n")
     assert [line.split() for line in table.splitlines()[1:]] == [
         ["scan", "3", "1", "2.0", "1.5"],
         ["track", "2", "2", "6.0", "0.3"],
         ["fit", "1", "0", "0.0", "–"],
+        ["filter", "0", "1", "0.0", "–"],
+        ["find_sources", "0", "2", "0.0", "–"],
         ["worker", "0", "1", "0.0", "–"],
     ]
     assert [line.strip() for line in reasons.splitlines()[1:]] == [
-        "2 track: lost for N frames, the limit is N",
+        "2 track: lost for N frames, the limit is 8",
+        "2 find_sources: the same bytes as another",
         "1 scan: breaks while decoding (end)",
         "1 worker: killed",
+        "1 filter: mask_iou N is below the limit 0.4",
     ]
     assert "refused" in summarise_stages(seconds, [])
     assert "refused most" not in summarise_stages(seconds, [])

@@ -13,7 +13,7 @@ from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, discard_unfinished, pack_clip
 from tests.shard_factory import make_sample
 
-CLIPS = [pack_clip(make_sample(i, num_frames=5), f"{i}.mp4", 0, "train" if i % 2 else "val") for i in range(5)]
+CLIPS = [pack_clip(make_sample(i, num_frames=5), "train" if i % 2 else "val") for i in range(5)]
 
 
 def fill(folder: Path, config: ShardConfig) -> dict[str, bytes]:

@@ -188,10 +188,10 @@ def shards(folder: Path, walked: Performance) -> None:
         masks=np.zeros((1, frames, size, size), bool),
         bodies=Bodies(np.zeros((1, 10)), pose, trans, confidence, valid),
         cameras=Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.tile(np.eye(4), (frames, 1, 1))), fps=FPS,
-        meta={"licence": "CC0-1.0", "scores": {}},
+        meta={"source": "video.mp4", "licence": "CC0-1.0", "scores": {}},
     )  # fmt: skip
     with ShardSet(folder, ShardConfig(10, 1e9)) as out:
-        out.write(pack_clip(sample, "video.mp4", 0, "val"))
+        out.write(pack_clip(sample, "val"))
     write_manifest(folder, out.rows, "test")
 
 
