@@ -22,6 +22,7 @@ def test_two_hundred_damaged_inputs(real_videos: Path, tmp_path: Path) -> None:
     (tmp_path / "videos" / "folder.mp4").mkdir()
     (tmp_path / "videos" / "nowhere.mp4").symlink_to(tmp_path / "gone.mp4")
     os.mkfifo(tmp_path / "videos" / "pipe.mp4")
+    expected |= {"nowhere.mp4": "No such file or directory", "pipe.mp4": "it is no file"}
     shape = ["--split_scenes.num_frames=9", "--split_scenes.min_frames=9", "--max_side=64", "--annotate_side=128"]
     main(
         [f"--videos={tmp_path / 'videos'}", f"--out={tmp_path / 'out'}", "--workers=2", "--reject_copies=false", *shape]
