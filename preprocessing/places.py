@@ -134,8 +134,8 @@ def _may_pass(error: UnreachableError) -> bool:
 def _causes(error: BaseException) -> list[BaseException]:
     """Itself, what it was raised from, and so on."""
     links = [error]
-    while links[-1].__cause__ is not None:
-        links.append(links[-1].__cause__)
+    while (cause := links[-1].__cause__) is not None and cause not in links:
+        links.append(cause)
     return links
 
 

@@ -216,7 +216,7 @@ def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: 
 
 @pytest.mark.slow
 def test_a_process_tree_killed_in_the_middle_goes_on(tmp_path: Path, real_videos: Path) -> None:
-    """The command itself with its workers and networks; two workers before the kill, one after it."""
+    """The command itself with its workers and networks; two workers before the kill, one after it; whole on Ray."""
     (tmp_path / "videos").mkdir()
     for name in ("cloth_magic", "default_juggle"):
         frames = read_frames(real_videos / f"{name}.mp4", 0, 9, size=(180, 320))
@@ -236,7 +236,6 @@ def test_a_process_tree_killed_in_the_middle_goes_on(tmp_path: Path, real_videos
         process.wait()
     assert journal.read_bytes(), (tmp_path / "said.txt").read_text()
     prepare.main([*words, f"--out={killed}"])
-    prepare.main([*words, f"--out={tmp_path / 'whole'}"])
-    prepare.main([*words, f"--out={tmp_path / 'ray'}", "--executor=ray", "--workers=2"])
-    assert hashes(killed) == hashes(tmp_path / "whole") == hashes(tmp_path / "ray")
+    prepare.main([*words, f"--out={tmp_path / 'whole'}", "--executor=ray", "--workers=2"])
+    assert hashes(killed) == hashes(tmp_path / "whole")
     assert len(read_manifest(killed)) == 2

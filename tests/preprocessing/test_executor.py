@@ -21,6 +21,12 @@ from tests.sam2_factory import write_sam2
 EVAL = partial(partial, eval)
 PROCESS = "__import__('os').getpid()"
 
+UNREADABLE = "{'__reduce__': lambda self: (int, ('no number',))}"
+"""Of a class whose objects can be pickled, and not unpickled."""
+
+GIVES = f"type('Odd', (), {UNREADABLE})()"
+RAISES = f"(_ for _ in ()).throw(type('Odd', (ValueError,), {UNREADABLE})('salt and pepper'))"
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
@@ -151,20 +157,33 @@ def test_a_worker_that_dies_once_while_it_loads_is_replaced(executor: str, tmp_p
     assert (tmp_path / "tried").exists()
 
 
-def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None) -> None:
-    slow = f"__import__('time').sleep(1) or {PROCESS}"
-    items = [PROCESS, "__import__('ray').get_gpu_ids()", "1 / 0", "__import__('os')._exit(3)", slow, slow, "6"]
+def test_what_is_shared_is_done_by_actors_with_gpus(cluster: None, tmp_path: Path) -> None:
+    tried = f"__import__('pathlib').Path({str(tmp_path / 'tried')!r})"
+    items = {
+        "process": PROCESS,
+        "gpus": "__import__('ray').get_gpu_ids()",
+        "fault": "1 / 0",
+        "unreadable fault": RAISES,
+        "unreadable": GIVES,
+        "dies": "__import__('os')._exit(3)",
+        "slow": f"__import__('time').sleep(1) or {PROCESS}",  # who waits for an actor does not die with it
+        "dies once": f"2 if {tried}.exists() else ({tried}.touch(), __import__('os')._exit(9))",
+        "number": "6",
+    }
     with Execution("ray", 2, gpu_actors=1, gpus_per_actor=0.5).pool() as pool:
-        process, gpus, fault, dead, *others, number = pool.run(pool.shared(EVAL), items, "evaluate", "item")
+        outcomes = pool.run(pool.shared(EVAL), list(items.values()), "evaluate", "item")
+        made = dict(zip(items, outcomes, strict=True))
         (worker,) = pool.run(EVAL, [PROCESS], "evaluate", "item")
-    assert gpus.result == [0]
-    assert worker.result not in (process.result, None)
-    assert all(isinstance(other.result, int) for other in others)  # who waits for an actor does not die with it
-    assert number.result == 6
-    assert fault.failure
-    assert fault.failure.reason.startswith("ZeroDivisionError: division by zero")
-    assert dead.failure
-    assert "two actors with a GPU died over it" in dead.failure.reason
+    assert made["gpus"].result == [0]
+    assert worker.result not in (made["process"].result, None)
+    assert isinstance(made["slow"].result, int)
+    assert (made["dies once"].result, made["number"].result) == (2, 6)
+    reasons = {name: outcome.failure.reason for name, outcome in made.items() if outcome.failure}
+    assert reasons.keys() == {"fault", "unreadable fault", "unreadable", "dies"}
+    assert reasons["fault"].startswith("ZeroDivisionError: division by zero")
+    assert "salt and pepper" in reasons["unreadable fault"]
+    assert "no number" in reasons["unreadable"]
+    assert "two actors with a GPU died over it" in reasons["dies"]
 
 
 @pytest.mark.parametrize("fate", ["exec('raise ValueError(\"no weights\")')", "__import__('os')._exit(5)"])
@@ -176,19 +195,10 @@ def test_what_cannot_be_shared_says_why(cluster: None, fate: str) -> None:
         pool.shared(partial(eval, fate))
 
 
-def test_an_actor_that_dies_once_is_replaced(cluster: None, tmp_path: Path) -> None:
-    tried = f"__import__('pathlib').Path({str(tmp_path / 'tried')!r})"
-    items = ["1", f"2 if {tried}.exists() else ({tried}.touch(), __import__('os')._exit(9))", "3"]
-    with Execution("ray", 1, gpu_actors=1).pool() as pool:
-        assert [outcome.result for outcome in pool.run(pool.shared(EVAL), items, "evaluate", "item")] == [1, 2, 3]
-    assert (tmp_path / "tried").exists()
-
-
-@pytest.mark.parametrize("fate", ["1 / 0", "__import__('os')._exit(9)"])
-def test_an_actor_that_cannot_be_replaced_ends_the_run(cluster: None, tmp_path: Path, fate: str) -> None:
+def test_an_actor_that_cannot_be_replaced_ends_the_run(cluster: None, tmp_path: Path) -> None:
     """Another machine may lack a file, say: that is nothing to refuse items for."""
     made = f"__import__('pathlib').Path({str(tmp_path / 'made')!r})"
-    once = f"({fate}) if {made}.exists() else {made}.touch() or eval"
+    once = f"1 / 0 if {made}.exists() else {made}.touch() or eval"
     items = ["1", *["__import__('os')._exit(9)"] * 2, *["2"] * 9]
     with Execution("ray", 2, gpu_actors=1).pool() as pool:
         outcomes = pool.run(pool.shared(partial(eval, once)), items, "evaluate", "item")
@@ -205,29 +215,12 @@ def test_without_its_desk_a_run_ends(cluster: None) -> None:
             list(outcomes)
 
 
-UNREADABLE = "{'__reduce__': lambda self: (int, ('no number',))}"
-"""Of a class whose objects can be pickled, and not unpickled."""
-
-GIVES = f"type('Odd', (), {UNREADABLE})()"
-RAISES = f"(_ for _ in ()).throw(type('Odd', (ValueError,), {UNREADABLE})('salt and pepper'))"
-
-
 def test_what_can_be_sent_and_not_read_costs_its_item_only(executor: str) -> None:
     with Execution(executor, 2).pool() as pool:
         good, bad, after = pool.run(EVAL, ["1", GIVES, "2"], "evaluate", "item")
     assert (good.result, after.result) == (1, 2)
     assert bad.failure
     assert "no number" in bad.failure.reason
-
-
-def test_neither_does_it_where_it_is_shared(cluster: None) -> None:
-    with Execution("ray", 2, gpu_actors=1).pool() as pool:
-        good, raised, given, after = pool.run(pool.shared(EVAL), ["1", RAISES, GIVES, "2"], "evaluate", "item")
-    assert (good.result, after.result) == (1, 2)
-    assert raised.failure
-    assert "salt and pepper" in raised.failure.reason
-    assert given.failure
-    assert "no number" in given.failure.reason
 
 
 def test_who_leaves_costs_what_dies_costs(executor: str) -> None:

@@ -183,6 +183,12 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
+def test_an_error_that_is_its_own_cause_ends_somewhere() -> None:
+    error = OSError("odd")
+    error.__cause__ = error
+    assert places._causes(error) == [error]
+
+
 S3 = {"ResponseMetadata": {"HTTPStatusCode": 403}}
 
 

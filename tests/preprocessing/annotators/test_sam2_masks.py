@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks, choose_prompts
@@ -81,6 +82,18 @@ def test_what_is_kept_does_not_grow_with_the_clip_and_changes_nothing(checkpoint
     assert max(kept) == kept[-1] == 3
     monkeypatch.setattr(masks, "_forget", lambda state, frame: None)
     np.testing.assert_array_equal(bounded, masks(long, boxes))
+
+
+def test_a_fault_of_the_gpu_ends_the_process(checkpoint, frames, monkeypatch):
+    """After it nothing works there, so that another process must take over."""
+    masks = SAM2Masks(SAM2Config(checkpoint, image_size=SIDE))
+
+    def fault(*_: object, **__: object) -> None:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(masks.predictor, "add_new_points_or_box", fault)
+    with pytest.raises(SystemExit, match="SAM 2: CUDA error"):
+        masks(frames, boxes_of((5, 5, 30, 50)))
 
 
 def test_prompts_are_where_others_overlap_least():
