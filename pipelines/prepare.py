@@ -296,7 +296,11 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     parser.add_argument("--gpu_actors", type=int, default=0, help="on ray: that run SAM 2 for all workers")
     parser.add_argument("--gpus_per_actor", type=float, default=1.0, help="on ray; 0.5 lets two share a GPU")
     parser.add_class_arguments(PrepareConfig, None)
-    given = parser.instantiate(parser.parse_args(arguments))
+    parsed = parser.parse_args(arguments)
+    for name in ("filter_clips", "filter_people", "filter_bodies", "verify_clip"):
+        if parsed[name] is None or None in vars(parsed[name]).values():
+            raise ValueError(f"{name}: null takes off one end of a limit, as in `sharpness: {{min: null}}`")
+    given = parser.instantiate(parsed)
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
     execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor)
     return given.videos, given.out, PrepareConfig(**fields), execution

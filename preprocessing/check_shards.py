@@ -154,10 +154,15 @@ class CheckPixels:
         except SampleError as error:
             yield "unreadable clip", str(error)
             return
+        try:
+            told = told_by(sample.meta)
+        except (LookupError, TypeError, AttributeError) as error:
+            yield "unreadable clip", f"its .json does not say all that it must ({error!r})"
+            return
         height, width = sample.video.shape[1:3]
         held = {
             "num_frames": sample.num_frames, "fps": sample.fps, "width": width, "height": height,
-            "num_people": sample.num_people, **told_by(sample.meta),
+            "num_people": sample.num_people, **told,
         }  # fmt: skip
         yield from differing(row, held)
         yield from (("out of range", what) for what in out_of_range(sample.bodies, sample.cameras, sample.fps))

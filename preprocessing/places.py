@@ -14,8 +14,9 @@ import fsspec
 WAITS_S = (1.0, 10.0)
 """Before what failed on the way from another machine is tried again."""
 
-PERMANENT = (FileNotFoundError, ImportError, ValueError)
-"""What does not pass: a file that is not there, a package that is missing, an address that is none."""
+PERMANENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, LookupError, ImportError, ValueError, TypeError)
+"""What does not pass: a file that is not there (in an archive: ``KeyError``), a package that is missing, an address
+that is none, a mistake."""
 
 WORTH_ASKING_AGAIN = (408, 429)
 """HTTP's time-outs and too many requests; what else is the client's fault stays so."""

@@ -99,6 +99,8 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
                 rejects.append(Reject(name, STAGE, f"{path} cannot be read: {fault}"))
             else:
                 sources.append(Source(name, str(path), config.licence, config.origin))
+        if not sources:
+            raise _nothing_usable(videos, rejects)
         return sources, rejects
     if not videos.is_file():
         raise ValueError(f"{videos} does not exist: --videos takes a folder, a list of paths, or a table")
@@ -120,10 +122,13 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     if not sources and not rejects:
         raise ValueError(f"{videos} lists no videos: {'it has no rows' if table else 'write one path a line'}")
     if not sources:
-        raise ValueError(
-            f"none of the {len(rejects)} videos of {videos} can be read, the first because: {rejects[0].reason}"
-        )
+        raise _nothing_usable(videos, rejects)
     return _told_apart(sources, rejects), rejects
+
+
+def _nothing_usable(videos: Path, rejects: list[Reject]) -> ValueError:
+    first = rejects[0].reason
+    return ValueError(f"none of the {len(rejects)} videos of {videos} can be read, the first because: {first}")
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -140,8 +145,8 @@ def _unreadable(place: str) -> str | None:
         return None
     try:
         mode = Path(place).stat().st_mode
-    except OSError as error:
-        return str(error.strerror)
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        return str(getattr(error, "strerror", None) or error)
     return None if stat.S_ISREG(mode) else os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no file"
 
 

@@ -63,8 +63,9 @@ class _Asked:
         self.desk = desk
 
     def __call__(self, *arguments: Any) -> Any:
+        given = [ray.put(argument) for argument in arguments]
         try:
-            made, error = ray.get(self.desk.do.remote([ray.put(argument) for argument in arguments]))
+            made, error = ray.get(self.desk.do.remote(given))
         except SURVIVED as broken:
             raise MachineUnfit(str(getattr(broken, "cause", broken))) from broken
         except RayError as broken:

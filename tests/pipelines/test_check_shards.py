@@ -99,6 +99,16 @@ def test_numbers_that_cannot_be_are_named(what: str, spoil: Callable[[Sample], N
     assert what in said
 
 
+def test_a_clip_that_does_not_say_where_it_is_from_is_one_damage(shards: Path) -> None:
+    packed = pack_clip(make_sample(9, num_frames=5), "val")
+    told = json.loads(packed.files["json"])
+    del told["source"]
+    with ShardSet(shards / "silent", ShardConfig(9, 1e9)) as silent:
+        silent.write(replace(packed, files=packed.files | {"json": json.dumps(told).encode()}))
+    write_manifest(shards / "silent", silent.rows, "test")
+    assert [kind for kind, _ in found(shards / "silent")] == ["other bytes", "unreadable clip"]
+
+
 def test_a_clip_that_cannot_be_decoded_is_one_damage(shards: Path) -> None:
     packed = pack_clip(make_sample(9, num_frames=5), "val")
     files = packed.files | {"json": json.dumps({"schema_version": 0, "fps": 8}).encode()}

@@ -207,6 +207,7 @@ S3 = {"ResponseMetadata": {"HTTPStatusCode": 403}}
         (caused(PermissionError(), OfSomeLibraryError()), 1),
         (caused(FileNotFoundError(), OfSomeLibraryError(status=404)), 1),
         (FileNotFoundError(), 1),
+        (KeyError("no such member"), 1),
     ],
     ids=repr,
 )

@@ -49,6 +49,12 @@ def test_a_folder_is_searched_to_its_depths(folder: Path) -> None:
     assert find_sources(folder / "b.mp4", SourceConfig())[0] == [Source("b.mp4", str(folder / "b.mp4"), "unknown")]
 
 
+def test_a_folder_of_lost_links_is_none_of_videos(tmp_path: Path) -> None:
+    (tmp_path / "lost.mp4").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"none of the 1 videos of .*lost\.mp4 cannot be read: No such file"):
+        find_sources(tmp_path, SourceConfig())
+
+
 def test_what_is_no_file_is_rejected_for_that(folder: Path) -> None:
     (folder / "lost.mp4").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.mp4")
@@ -131,9 +137,10 @@ def test_files_that_begin_with_a_mark_and_rows_that_are_too_long(folder: Path) -
 
 
 def test_a_name_that_is_no_text_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "caf\udce9.mp4").write_bytes(b"0")
-    sources, (reject,) = find_sources(tmp_path, SourceConfig())
-    assert sources == []
+    for name in ("caf\udce9.mp4", "a.mp4"):
+        (tmp_path / name).write_bytes(b"0")
+    (source,), (reject,) = find_sources(tmp_path, SourceConfig())
+    assert source.name == "a.mp4"
     assert "is no UTF-8: rename the file" in reject.reason
     reject.reason.encode()
 
@@ -166,13 +173,23 @@ def test_rows_that_say_nothing_sensible_are_rejected_alone(folder: Path) -> None
         {"video": "b.mp4", "start": float("nan"), "end": float("inf")},
         {"video": "gone.mp4", "start": None, "end": None},
         {"video": "b.mp4", "start": float("nan"), "end": 3},
+        {"video": "a\0.mp4", "start": None, "end": None},
         {"video": "a.MP4", "start": None, "end": 3, "caption": float("nan")},
     ]
     sources, rejects = find_sources(write_table(folder / "l.jsonl", rows), SourceConfig())
     assert [(source.name, source.start_s, source.caption) for source in sources] == [("a.MP4", 0, "")]
-    assert [reject.source for reject in rejects] == ["row 1", "row 2", "row 3", "row 4", "row 5", "gone.mp4", "row 7"]
+    assert [reject.source for reject in rejects] == [
+        "row 1",
+        "row 2",
+        "row 3",
+        "row 4",
+        "row 5",
+        "gone.mp4",
+        "row 7",
+        "a\0.mp4",
+    ]
     reasons = ["b.mp4: start 'noon' is no time", "no video is named", "ends at 3 s", "-1 is no time", "start nan is no",
-               "No such file", "start nan is no time"]  # fmt: skip
+               "No such file", "start nan is no time", "null byte"]  # fmt: skip
     for reject, reason in zip(rejects, reasons, strict=True):
         assert reason in reject.reason
 

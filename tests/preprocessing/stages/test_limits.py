@@ -23,6 +23,13 @@ def test_limits_name_score_value_and_limit() -> None:
         judge(scores, BodyLimits(mask_iou=Limit(min=0.1)))
 
 
+@pytest.mark.parametrize("limits", ["null", "{sharpness: null}"])
+def test_null_is_of_one_end(tmp_path: Path, limits: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"filter_clips: {limits}")
+    with pytest.raises(ValueError, match="filter_clips: null takes off one end of a limit"):
+        parse([f"--config={tmp_path / 'mine.yaml'}", "--videos=.", "--out=."])
+
+
 def test_a_yaml_changes_the_limits_that_it_names(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "filter_clips: {sharpness: {min: 3}, brightness: {max: 0.9}, motion: {min: null}}"
