@@ -65,6 +65,7 @@ DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says for want of room."""
 
 UNFINISHED = ".unfinished"
 """Folder of what a run has done so far; gone once it is complete."""

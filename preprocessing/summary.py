@@ -27,6 +27,9 @@ SYNTHETIC: Columns = {
 }
 """Of synthetic clips; their sources are motions."""
 
+NUMBER = re.compile(r"(limit (?:is )?)?(?<![\w.])\d+(\.\d+)?(e[-+]?\d+)?")
+"""Of a reason; those that are limits have a first group."""
+
 MOST_REASONS = 8
 
 MOST_SOURCES = 50
@@ -81,10 +84,7 @@ def _in_general(reason: str) -> str:
     """Without the files that it names, and with N for numbers, but for limits."""
     place, colon, rest = reason.partition(": ")
     general = re.sub(r"(the same .*?as) .*", r"\1 another", rest if colon and "/" in place else reason)
-    return _NUMBER.sub(lambda found: found[0] if found[1] else "N", general)
-
-
-_NUMBER = re.compile(r"(limit (?:is )?)?(?<![\w.])\d+(\.\d+)?(e[-+]?\d+)?")
+    return NUMBER.sub(lambda found: found[0] if found[1] else "N", general)
 
 
 def _row(name: str, clips: Sequence[Mapping[str, float]], rejects: int, columns: Columns) -> list[str]:

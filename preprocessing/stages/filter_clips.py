@@ -21,7 +21,7 @@ DARKEST, BRIGHTEST = 2 / 255, 253 / 255
 
 
 def measure_clip(frames: UInt8[np.ndarray, "F H W 3"], source_size: tuple[int, int]) -> dict[str, float]:
-    """The scores of ``ClipLimits``; ``source_size`` is (H, W) of the source, sharpness is taken as given."""
+    """The scores of ``ClipLimits``. ``source_size`` is (H, W) of the source; sharpness is that of the given frames."""
     height, width = frames.shape[1:3]
     scale = min(1.0, MEASURE_SIDE_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
