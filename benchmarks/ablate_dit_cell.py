@@ -30,6 +30,7 @@ from models.batch import Conditions, LatentBatch
 from models.isa_dit import ISADiT, ISADiTConfig
 from models.isa_dit.module import VALIDATION_TIMES, load_dit
 from models.isa_dit.sampling import sample
+from models.precision import mixed
 from models.timeline import group_by_latent
 from models.vae.module import load_vae
 from pipelines import fit_dit
@@ -119,7 +120,7 @@ def _flops(setup: Setup, overlay: str | None) -> int:
     network = ISADiT(ISADiTConfig(**options_of(overlay)["model"]["config"]))
     batch = next(iter(_loader(network, setup.data, "exact", "val")))
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), _bfloat16(), counter:  # in which attention is counted, too
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), counter:  # in which attention is counted, too
         network(batch.latents, torch.ones(len(batch.keys)), network.condition(batch.conditions()))
     return counter.get_total_flops()
 
@@ -183,7 +184,7 @@ def people_psnr(
 
 def _bfloat16() -> AbstractContextManager:
     """As in the fit: for networks alone, and not for the loader, which poses bodies."""
-    return torch.autocast("cpu", torch.bfloat16)
+    return mixed(torch.device("cpu"))
 
 
 def _loader(network: ISADiT, data: Data, bodies: str, split: str) -> Iterator[LatentBatch]:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from benchmarks.clips import TrainingWindows
 from benchmarks.timed_fit import BETAS, CLIP_NORM, KL_WEIGHT, L1_BETA
 from datamodules.augment import Augment
+from models.precision import mixed
 from models.vae.linear_path import START_LOGVAR
 from models.vae.optimizer import warmup_cosine
 
@@ -67,7 +68,7 @@ def fit_image_vae(folders: tuple[str, ...], window: int, steps: int, seed: int, 
         patches = F.pixel_unshuffle(frames(step)[:, :, 0], PATCH).contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * warmup_cosine(step, WARMUP_STEPS, steps)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed(torch.device("cpu")):
             posterior = network.encode(patches).latent_dist
             decoded = network.decode(posterior.sample()).sample.float()
         loss = F.smooth_l1_loss(decoded, patches, beta=L1_BETA) + KL_WEIGHT * _kl(posterior.mean, posterior.logvar)

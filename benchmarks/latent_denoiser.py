@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from models import flow
 from models.isa_dit.module import VALIDATION_TIMES
+from models.precision import mixed
 from models.vae import VideoVAE
 from models.vae.optimizer import warmup_cosine
 from pipelines.metrics.image import psnr
@@ -114,7 +115,7 @@ def _errors(
     """Mean squared error of v for each clip, and the x0 that the network points at."""
     noise = torch.randn(x0.shape, generator=generator)
     x_t = flow.interpolate(x0, noise, t)
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu")):
         v = network(x_t, t)
     v = v.float()
     errors = (v - flow.velocity(x0, noise)).square().mean(dim=(1, 2, 3, 4))

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.equal_vaes import Autoencoder
+from models.precision import mixed
 from models.vae import Gaussian, VideoVAE
 from models.vae.frame_decoder import FrameDecoder
 from models.vae.linear_path import START_LOGVAR
@@ -109,7 +110,7 @@ def objective(
     network: Autoencoder, video: Float[Tensor, "B 3 F H W"], helper: FrameDecoder | None
 ) -> Float[Tensor, ""]:
     """Eq. 1 with the terms that apply to every autoencoder, in bfloat16 where autocast allows it."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed(torch.device("cpu")):
         posterior = start_narrow(network, network.encode(_fast(video)))
         latents = posterior.sample()
         reconstruction = _cut(network.decode(_fast(latents)), video)
@@ -129,7 +130,7 @@ def score(network: Autoencoder, videos: Float[Tensor, "N 3 F H W"]) -> dict[str,
     """PSNR (dB) and SSIM of the posterior's mean, decoded: means over clips, which pass one by one."""
     scores: dict[str, list[float]] = {"psnr": [], "ssim": []}
     for video in videos.split(1):
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed(torch.device("cpu")):
             reconstruction = _cut(network.decode(_fast(network.encode(_fast(video)).mean)), video)
         scores["psnr"].append(float(psnr(reconstruction, video)))
         scores["ssim"].append(float(ssim(reconstruction, video)))

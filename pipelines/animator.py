@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from typing import Literal
@@ -22,6 +21,7 @@ from models.isa_dit.clip import load_clip_vision
 from models.isa_dit.module import network_in, read_dit
 from models.isa_dit.sampling import sample
 from models.isa_dit.windows import Windows
+from models.precision import mixed
 from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, num_frames, num_latents
 from models.vae.module import load_vae
 from pipelines.device import choose_device
@@ -47,7 +47,7 @@ class Animator:
 
     Args:
         dit, vae: checkpoints of ``pipelines.fit_dit`` and ``pipelines.fit_vae``.
-        precision: of the networks; ``bf16`` halves the time where the processor has it.
+        precision: of the networks; ``bf16`` halves the time where the processor has it, and is ``fp32`` elsewhere.
 
     Raises:
         ValueError: if a file is not such a checkpoint, or the two do not belong together.
@@ -68,7 +68,7 @@ class Animator:
         windows: Windows | None = None, guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> Float[Tensor, "B c f h w"]:  # fmt: skip
         """Normalised latents of one clip for each row of ``given``."""
-        with self._precision():
+        with mixed(self.device, self.autocast):
             return sample(
                 self.network, given.to(self.device), steps, guidance, sampler, seed, windows, guidance_interval,
                 progress=True,
@@ -77,7 +77,7 @@ class Animator:
     @torch.inference_mode()
     def decode(self, latents: Float[Tensor, "B c f h w"]) -> list[FrameArray]:
         """The clips behind normalised latents."""
-        with self._precision():
+        with mixed(self.device, self.autocast):
             return [to_frames(video) for video in self.vae.decode(self.info.denormalise(latents.to(self.device)))]
 
     def frames(self, latents: Float[Tensor, "1 c f h w"]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -85,7 +85,8 @@ class Animator:
         whole = self.info.denormalise(latents)
         stream = self.vae.decode_stream(part.to(self.device) for part in whole.split(DECODED_AT_ONCE, dim=2))
         while True:
-            with torch.inference_mode(), self._precision():  # not across a yield: they hold for the whole thread
+            # not across a yield: they hold for the whole thread
+            with torch.inference_mode(), mixed(self.device, self.autocast):
                 part = next(stream, None)
             if part is None:
                 return
@@ -116,12 +117,9 @@ class Animator:
             ValueError: if there are not 1 + 4k frames, or their sides are no multiples of 8.
         """
         parts = (to_pixels(np.stack(part)).to(self.device) for part in _in_parts(iter(frames)))
-        with self._precision():
+        with mixed(self.device, self.autocast):
             means = [posterior.mean.cpu() for posterior in self.vae.encode_stream(parts)]
         return self.info.normalise(torch.cat(means, dim=2))
-
-    def _precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
 
 
 def _in_parts(frames: Iterator[UInt8[np.ndarray, "H W 3"]]) -> Iterator[list[np.ndarray]]:

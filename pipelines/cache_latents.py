@@ -126,7 +126,7 @@ def cache_latents(
         batch_size: clips encoded at once.
         num_workers: processes that decode.
         clips_per_shard: the most clips in one tar.
-        precision: of the networks.
+        precision: of the networks; ``bf16`` where the device computes it.
         device: by default a GPU where there is one.
 
     Raises:

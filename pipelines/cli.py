@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jsonargparse
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 import pipelines.strategies  # noqa: F401 (makes them known by name)
+from models.precision import bfloat16_pays
 from pipelines.callbacks.checkpoint import Checkpoint
 from pipelines.callbacks.guard import FitDiverged, Guard
 from pipelines.callbacks.sample_clips import SampleClips
@@ -56,7 +58,8 @@ class FitCLI(LightningCLI):
 
     Beside ``trainer``, ``model`` and ``data`` the command line has sections for what every fit has once: ``checkpoint``
     (best and last, in one folder), ``samples`` (clips to look at), ``guard`` (when a fit gives up) and ``mlflow`` (the
-    run). ``trainer.strategy`` also knows ``zero_1``, ``zero_2`` and ``zero_3``.
+    run). ``trainer.strategy`` also knows ``zero_1``, ``zero_2`` and ``zero_3``; ``trainer.precision=bf16-mixed`` is
+    ``32-true`` where the device has no instructions for bfloat16.
 
     Args:
         experiment: MLflow experiment that its runs belong to; also names the folder of its checkpoints.
@@ -113,6 +116,13 @@ class FitCLI(LightningCLI):
         """Lightning looks for hyperparameters, which our checkpoints have none of; we look whether there is one."""
         if path := self.config[self.config.subcommand].get("ckpt_path"):
             require_checkpoint(str(path))
+
+    def before_instantiate_classes(self) -> None:
+        """bfloat16 where the device computes it, else float32: in the configuration, so that what is logged is true."""
+        trainer = self.config[self.config.subcommand].trainer
+        device = "cuda" if trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+        if trainer.precision in ("bf16-mixed", "bf16") and not bfloat16_pays(torch.device(device)):
+            trainer.precision = "32-true"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, logging to a new MLflow run or, when a fit is resumed, to the one it began in."""

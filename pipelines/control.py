@@ -104,7 +104,7 @@ def control(
         guidance: CFG scale; 1 is without.
         sampler: euler or midpoint.
         seed: decides the noise.
-        precision: of the networks.
+        precision: of the networks; ``bf16`` where the device computes it.
         device: by default a GPU where there is one.
 
     Raises:

@@ -6,8 +6,6 @@ latent pixels, ``R`` pictures, ``L D`` CLIP tokens.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import numpy as np
 import torch
 from einops import rearrange
@@ -17,6 +15,7 @@ from torch.utils.data import Dataset
 
 from datamodules.shards import Shards
 from datamodules.transforms import fit, take_frames
+from models.precision import mixed
 from models.vae.autoencoder import VideoVAE
 from preprocessing.sample import Sample
 from preprocessing.sample_files import decode
@@ -26,7 +25,7 @@ class Encoder:
     """A fitted autoencoder and a CLIP tower.
 
     Args:
-        autocast: let them compute in bfloat16.
+        autocast: let them compute in bfloat16, where ``device`` does.
         device: that they, and what they give, are on.
     """
 
@@ -38,7 +37,7 @@ class Encoder:
     @torch.no_grad()
     def video(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B c f h w"]:
         """The posterior's means, not normalised."""
-        with self._precision():
+        with mixed(self.device, self.autocast):
             return self.vae.encode(video.to(self.device)).mean.float()
 
     @torch.no_grad()
@@ -47,16 +46,13 @@ class Encoder:
     ) -> tuple[Float[Tensor, "B R c h w"], Float[Tensor, "B R L D"]]:
         """Latents of pictures, each as a clip of one frame, and their CLIP tokens."""
         batch, flat = pictures.shape[0], rearrange(pictures, "B R C H W -> (B R) C H W").to(self.device)
-        with self._precision():
+        with mixed(self.device, self.autocast):
             tokens = self.clip(flat).float()
             latents = self.vae.encode(flat[:, :, None]).mean[:, :, 0].float()
         return (
             rearrange(latents, "(B R) c h w -> B R c h w", B=batch),
             rearrange(tokens, "(B R) L D -> B R L D", B=batch),
         )
-
-    def _precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
 
 
 class FittedClips(Dataset):

@@ -86,7 +86,7 @@ def clip(
         window: frames that are generated at once; longer clips are joined from overlapping windows. By default as many
             as the clips had that the network was fitted on.
         overlap: frames that windows share; by default a third.
-        precision: of the networks.
+        precision: of the networks; ``bf16`` where the device computes it.
         device: by default a GPU where there is one.
 
     Raises:
@@ -183,7 +183,7 @@ def split(
         guidance_interval: times that are guided, from and to (1 is noise), as '[0.2,0.9]': other steps cost half.
         sampler: euler or midpoint.
         seed: decides the noise.
-        precision: of the networks.
+        precision: of the networks; ``bf16`` where the device computes it.
         device: by default a GPU where there is one.
     """
     check_interval(guidance_interval)

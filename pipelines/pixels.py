@@ -46,7 +46,7 @@ class PixelDataModule(ClipDataModule):
         references: reference pictures a clip, of any of its moments.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         statistics_clips: clips whose latents are measured for their mean and spread.
-        autocast: encode in bfloat16.
+        autocast: encode in bfloat16, where the device computes it.
         cache: keep decoded clips in memory, for data sets that fit into it; needs ``num_workers=0``.
         weights: how often training sees each folder's clips, relative to each other; null for all clips alike.
         buckets: sizes and lengths that training sees clips in, each in what suits it best; null for one of each.

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
-from pytorch_optimizer import Muon
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -25,6 +24,7 @@ from models.batch import Conditions, LatentBatch
 from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
 from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.muon import Muon
 from models.isa_dit.sd3 import load_trunk_weights
 from models.isa_dit.transformer import ISADiT
 

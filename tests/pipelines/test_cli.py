@@ -116,6 +116,17 @@ def test_a_fit_resumes_in_its_run_with_the_order_of_an_unbroken_one(tmp_path, tr
     assert any("samples" in path and path.endswith(".png") for path in images)
 
 
+@pytest.mark.parametrize(("pays", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_fit_is_in_bfloat16_where_there_are_instructions_for_it(tmp_path, monkeypatch, pays, precision):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("models.precision.computes_bfloat16", lambda device: pays)
+    shards = str(small_shards(tmp_path / "shards", train=2, val=1, test=0))
+    quiet = ("--trainer.logger=false", "--samples.num_clips=0", "--checkpoint.monitor=null")
+    fit = cli(*options(shards, 1), *quiet, "--trainer.precision=bf16-mixed")
+    assert fit.trainer.precision == precision
+    assert fit.config.fit.trainer.precision == precision
+
+
 def test_run_reports_a_mistake_in_one_line(capsys):
     def half(number: int) -> None:
         """Halve an even number."""
