@@ -49,7 +49,7 @@ format: $(READY)  ## Let ruff format the code
 	$(VENV)/bin/ruff format .
 
 test: $(READY)  ## Run the tests, a file on each core
-	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 demo: $(READY)  ## The whole path on synthetic people, in about ten minutes on two cores
 	$(PYTHON) -m pipelines.demo synthetic --out outputs/demo --workers $(WORKERS)

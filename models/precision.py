@@ -24,7 +24,7 @@ def mixed(device: torch.device, wanted: bool = True) -> AbstractContextManager:
 def bfloat16_pays(device: torch.device, wanted: bool = True) -> bool:
     """Whether bfloat16 is ``wanted`` and ``device`` has instructions for it. A warning says where it has none: CPUs
     without AVX-512 (or Arm's BF16) and GPUs before Ampere emulate it, tens of times slower than they compute float32
-    (``benchmarks/attention.py``)."""
+    (``benchmarks/bfloat16.py``)."""
     if wanted and not computes_bfloat16(device):
         warnings.warn(f"this {device.type} has no instructions for bfloat16: float32 is faster, and used", stacklevel=2)
         return False

@@ -1,17 +1,8 @@
-"""The command lines of fits that take a second: of the VAE with all terms on, of the ISA-DiT with all conditions. As a
-program: one rank of such fits.
-
-    python tests/pipelines/small_fit.py vae SHARDS ddp zero_1 …
-    python tests/pipelines/small_fit.py dit LATENTS ddp zero_3 …
-
-fits once for each word, into a folder of that name: a strategy, and after a dash ``resumed`` (go on from step 3 of the
-fit of that strategy), ``bf16``, ``accumulated`` (two micro-batches a step), or ``nan`` (spoil a step of rank 1).
-"""
+"""The command lines of fits that take a second: of the VAE with all terms on, of the ISA-DiT with all conditions."""
 
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from pathlib import Path
 
@@ -77,8 +68,10 @@ def spoil_a_step(module: type) -> None:
     module.training_step = training_step
 
 
-def main(kind: str, data: str, fits: list[str]) -> None:
-    """One rank of two."""
+def fit_all(kind: str, data: str | Path, fits: tuple[str, ...]) -> None:
+    """One rank of two fits once for each word, into a folder of that name: a strategy, and after a dash ``resumed`` (go
+    on from step 3 of the fit of that strategy), ``bf16``, ``accumulated`` (two micro-batches a step), or ``nan`` (spoil
+    a step of rank 1)."""
     import torch
 
     from models import precision
@@ -106,7 +99,3 @@ def main(kind: str, data: str, fits: list[str]) -> None:
         if "resumed" in what:
             options.append(f"--ckpt_path={strategy}/step=3.ckpt")
         program.main(given(data, name, *options))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])

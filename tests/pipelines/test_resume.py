@@ -1,11 +1,9 @@
 """A fit killed in the middle and resumed is the fit that was never killed."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,10 +17,10 @@ from pipelines import fit_dit, fit_vae
 from pipelines.cache_latents import cache_latents
 from pipelines.callbacks.checkpoint import Checkpoint
 from pipelines.checkpoint_files import WholeFiles
+from tests.pipelines.processes import begin
 from tests.pipelines.small_fit import arguments, dit_arguments
 from tests.shard_factory import small_shards
 
-ROOT = Path(__file__).parents[2]
 STEPS = 24
 OPTIONS = ["--data.batch_size=2", f"--trainer.max_steps={STEPS}"]
 LOGGED = {
@@ -38,20 +36,18 @@ def command_line(kind: str, data: Path, folder: str, *more: str) -> list[str]:
     return dit_arguments(data, folder, *OPTIONS, "--trainer.log_every_n_steps=2", *more)
 
 
-def start_and_kill(program: str, words: list[str]) -> None:
+def start_and_kill(program: Callable[[list[str]], None], words: list[str]) -> None:
     """Kill a fit in a process of its own some steps after its first checkpoint."""
-    command = [sys.executable, "-m", f"pipelines.{program}", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with Path("killed.txt").open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 200
-        while not Path("killed/last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL, Path("killed.txt").read_text()
-    assert Path("killed/last.ckpt").exists(), Path("killed.txt").read_text()
+    told = Path("killed.txt").absolute()
+    process = begin(program, words, folder=Path.cwd(), output=told, environment={})
+    deadline = time.monotonic() + 200
+    while not Path("killed/last.ckpt").exists() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, told.read_text()
+    assert Path("killed/last.ckpt").exists(), told.read_text()
 
 
 def history(tracking: str, folder: str) -> dict[str, dict[int, set[float]]]:
@@ -80,10 +76,10 @@ def test_a_killed_fit_goes_on_as_if_nothing_had_happened(kind_and_data, tracking
     kind, data = kind_and_data
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the process that is killed: sums in one order
-    start_and_kill(f"fit_{kind}", command_line(kind, data, "killed"))
+    fit = {"vae": fit_vae, "dit": fit_dit}[kind].main
+    start_and_kill(fit, command_line(kind, data, "killed"))
     step = torch.load("killed/last.ckpt", weights_only=True)["global_step"]
     assert 0 < step < STEPS
-    fit = {"vae": fit_vae, "dit": fit_dit}[kind].main
     fit(command_line(kind, data, "killed", "--ckpt_path=killed/last.ckpt"))
     fit(command_line(kind, data, "whole"))
     torch.set_num_threads(threads)

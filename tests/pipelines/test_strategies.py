@@ -1,10 +1,7 @@
 """DDP, ZeRO-1 and ZeRO-2 on two CPU ranks, and one process alone, are the same fit of the VAE: real fits of the whole
 command. (``test_strategies_dit`` has the ISA-DiT's.)"""
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +13,10 @@ from models.vae.module import VAEModule, load_vae
 from pipelines import fit_vae
 from pipelines.checkpoint_files import put_folder
 from pipelines.strategies import ZeRO
-from tests.pipelines.small_fit import STEPS, UNCLIPPED, arguments, logged, to_csv
+from tests.pipelines.processes import begin
+from tests.pipelines.small_fit import STEPS, UNCLIPPED, arguments, fit_all, logged, to_csv
 from tests.shard_factory import small_shards
 
-ROOT = Path(__file__).parents[2]
 FITS = (
     "ddp",
     "zero_1",
@@ -41,24 +38,21 @@ def run_ranks(kind: str, data: Path, folder: Path, fits: tuple[str, ...]) -> Non
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    paths = {"PYTHONPATH": str(ROOT)}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "NODE_RANK": "0"}
+    told = [folder / f"rank_{rank}.txt" for rank in (0, 1)]
     ranks = [
-        subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "pipelines" / "small_fit.py", kind, data, *fits],
-            env={**os.environ, **shared, **paths, "NODE_RANK": "0", "LOCAL_RANK": str(rank)},
-            cwd=folder,
-            stdout=(folder / f"rank_{rank}.txt").open("w"),
-            stderr=subprocess.STDOUT,
+        begin(
+            fit_all, kind, data, fits, folder=folder, output=told[rank], environment={**shared, "LOCAL_RANK": f"{rank}"}
         )
         for rank in (0, 1)
     ]
     try:
-        codes = [rank.wait(timeout=400) for rank in ranks]
+        for rank in ranks:
+            rank.join(timeout=400)
     finally:
         for rank in ranks:
             rank.kill()
-    assert codes == [0, 0], (folder / "rank_0.txt").read_text() + (folder / "rank_1.txt").read_text()
+    assert [rank.exitcode for rank in ranks] == [0, 0], "".join(path.read_text() for path in told)
 
 
 @pytest.fixture(scope="module")
