@@ -1,8 +1,10 @@
 """Limits name what they refuse, and go over one another score by score."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from pipelines.prepare import default_settings, parse
 from preprocessing.executor import Rejected
@@ -42,3 +44,18 @@ def test_a_yaml_changes_the_limits_that_it_names(tmp_path: Path) -> None:
     assert limited(mine.filter_clips) == expected
     assert len(expected) == 6
     assert mine.filter_bodies == default.filter_bodies
+
+
+@dataclass
+class Explained:
+    number: int = 1
+    """In these words."""
+
+
+def test_help_explains_settings_and_other_parsers_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert "Longer side of the frames that annotators see" in " ".join(capsys.readouterr().out.split())
+    parser = ArgumentParser()
+    parser.add_class_arguments(Explained, "given")
+    assert "In these words" not in parser.format_help()
