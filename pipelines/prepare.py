@@ -280,8 +280,8 @@ def _summary(out: Path) -> str:
 
 @contextmanager
 def attributes_explained() -> Iterator[None]:
-    """``--help`` tells what settings are. Afterwards it is off again: the command line of a fit in this process would be
-    read in seconds instead of half of one."""
+    """``--help`` tells what settings are. Afterwards it is off again: it makes the command lines of fits in the same
+    process, which are long, four times slower to read."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     try:
         yield
