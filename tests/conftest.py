@@ -1,5 +1,6 @@
 """Shapes are checked by jaxtyping and beartype under pytest only: training pays nothing for them."""
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -49,6 +50,12 @@ def real_videos() -> Path:
     if not any(REAL_VIDEOS.glob("*.mp4")):
         pytest.skip(f"no real clips in {REAL_VIDEOS}: set ISA4D_TEST_VIDEOS to a folder of mp4 files")
     return REAL_VIDEOS
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: Lightning collects garbage in every fit, and need not go through a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
