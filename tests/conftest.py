@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks here are too small for threads to pay
+os.environ["OMP_NUM_THREADS"] = "1"  # threads do not pay for networks this small; a sum is the same in every process
 
 from jaxtyping import install_import_hook
 

@@ -72,8 +72,6 @@ def fit_all(kind: str, data: str | Path, fits: tuple[str, ...]) -> None:
     """One rank of two fits once for each word, into a folder of that name: a strategy, and after a dash ``resumed`` (go
     on from step 3 of the fit of that strategy), ``bf16``, ``accumulated`` (two micro-batches a step), or ``nan`` (spoil
     a step of rank 1)."""
-    import torch
-
     from models import precision
     from models.isa_dit.module import ISADiTModule
     from models.vae.module import VAEModule
@@ -83,7 +81,6 @@ def fit_all(kind: str, data: str | Path, fits: tuple[str, ...]) -> None:
         "vae": (fit_vae, arguments, VAEModule),
         "dit": (fit_dit, dit_arguments, ISADiTModule),
     }[kind]
-    torch.set_num_threads(1)
     for name in fits:
         print(name, round(time.perf_counter(), 1), flush=True)
         strategy, *what = name.split("-")

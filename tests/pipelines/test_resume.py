@@ -74,15 +74,12 @@ def kind_and_data(request, tmp_path, tracking, vae_checkpoint):
 @pytest.mark.slow
 def test_a_killed_fit_goes_on_as_if_nothing_had_happened(kind_and_data, tracking):
     kind, data = kind_and_data
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the process that is killed: sums in one order
     fit = {"vae": fit_vae, "dit": fit_dit}[kind].main
     start_and_kill(fit, command_line(kind, data, "killed"))
     step = torch.load("killed/last.ckpt", weights_only=True)["global_step"]
     assert 0 < step < STEPS
     fit(command_line(kind, data, "killed", "--ckpt_path=killed/last.ckpt"))
     fit(command_line(kind, data, "whole"))
-    torch.set_num_threads(threads)
 
     killed, whole = history(tracking, "killed"), history(tracking, "whole")
     assert LOGGED[kind] <= whole.keys()

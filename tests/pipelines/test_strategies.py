@@ -73,10 +73,7 @@ def alone(shards, fits):
     """The same fit in this process, with the global batch of both ranks."""
     folder = fits / "alone"
     if not folder.exists():
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         fit_vae.main(arguments(shards, folder, *to_csv(folder), UNCLIPPED, "--data.batch_size=4"))
-        torch.set_num_threads(threads)
     return folder
 
 
