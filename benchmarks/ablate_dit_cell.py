@@ -28,14 +28,15 @@ from datamodules.shards import Shards
 from models import flow
 from models.batch import Conditions, LatentBatch
 from models.isa_dit import ISADiT, ISADiTConfig
-from models.isa_dit.module import VALIDATION_TIMES, load_dit
+from models.isa_dit.load import load_dit
+from models.isa_dit.module import VALIDATION_TIMES
 from models.isa_dit.sampling import sample
 from models.precision import mixed
 from models.timeline import group_by_latent
-from models.vae.module import load_vae
+from models.vae.load import load_vae
 from pipelines import fit_dit
+from pipelines.evaluation.shuffle import shuffled_motion
 from pipelines.metrics.image import psnr, ssim
-from pipelines.shuffle import shuffled_motion
 from preprocessing.sample_files import decode
 
 CONFIG = "configs/dit/ablation.yaml"

@@ -11,7 +11,7 @@ from benchmarks.ablate_dit_cell import GUIDANCE, SAMPLING_STEPS, Setup
 from benchmarks.ablate_dit_data import JUDGED
 from benchmarks.cells import Result, mean_spread
 from models.isa_dit.module import VALIDATION_TIMES
-from pipelines.tracking import log_result
+from pipelines.common.tracking import log_result
 
 Rows = dict[tuple[str, str], list[Result]]
 """(Bodies, variant) → results of its seeds."""

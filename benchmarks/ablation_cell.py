@@ -19,7 +19,7 @@ from benchmarks.latent_denoiser import Normalised, fit_denoiser, judge
 from datamodules.augment import Augment
 from models.timeline import TEMPORAL_FACTOR
 from models.vae import VideoVAE
-from models.vae.module import load_vae
+from models.vae.load import load_vae
 from pipelines import fit_vae
 from pipelines.metrics.image import psnr, ssim
 from pipelines.metrics.last_frame_bias import error_by_place, information_by_place, last_frame_share

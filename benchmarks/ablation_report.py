@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.ablation_cell import Setup
 from benchmarks.cells import Result, mean_spread
-from pipelines.tracking import log_result
+from pipelines.common.tracking import log_result
 
 Rows = dict[str, list[Result]]
 """Variant → results of its seeds."""

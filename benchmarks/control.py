@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.ablate_dit_cell import CONFIG, GUIDANCE, SAMPLING_STEPS, options_of
 from benchmarks.ablate_dit_data import JUDGED, Data, make
 from benchmarks.cells import fingerprint
-from models.isa_dit.module import read_dit
+from models.isa_dit.load import read_dit
 from pipelines import fit_dit
 from pipelines.control import control
 

@@ -19,8 +19,8 @@ from benchmarks.clips import TrainingWindows
 from benchmarks.timed_fit import BETAS, CLIP_NORM, KL_WEIGHT, L1_BETA
 from datamodules.augment import Augment
 from models.precision import mixed
+from models.schedule import warmup_cosine
 from models.vae.linear_path import START_LOGVAR
-from models.vae.optimizer import warmup_cosine
 
 PATCH = 2
 CHANNELS = (32, 48, 64)

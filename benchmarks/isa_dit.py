@@ -12,7 +12,7 @@ that ours are made of, and diffusers' own ``WanTransformerBlock`` (which attends
 CPU-seconds of a forward pass, summed over threads; the least of ``--repeats`` turns counts. The rate is that of
 multiply-accumulates counted (``torch.utils.flop_counter``), as a share of what a plain matrix product of the same width
 reaches in the same run. Random weights, float32. All of them run as our programs do, freed memory kept
-(``pipelines/memory.py``); ``--fresh-memory`` shows what that is worth.
+(``pipelines/common/memory.py``); ``--fresh-memory`` shows what that is worth.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.layers import TransformerBlock
 from models.isa_dit.tokens import ConditionTokens
 from models.timeline import SPATIAL_FACTOR, num_latents
-from pipelines.memory import keep_freed_memory
+from pipelines.common.memory import keep_freed_memory
 
 PATCH, CLIP_TOKENS, CLIP_WIDTH, ENCODING = 2, 257, 1280, 96
 BLOCKS = 3

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from models import flow
 from models.isa_dit.module import VALIDATION_TIMES
 from models.precision import mixed
+from models.schedule import warmup_cosine
 from models.vae import VideoVAE
-from models.vae.optimizer import warmup_cosine
 from pipelines.metrics.image import psnr
 
 WIDTH, DEPTH, HEADS = 128, 4, 4

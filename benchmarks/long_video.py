@@ -50,7 +50,7 @@ from models.body import load_body
 from models.isa_dit.windows import Windows
 from models.timeline import TEMPORAL_FACTOR, num_latents
 from pipelines import generate
-from pipelines.animator import Animator, conditions
+from pipelines.generation.animator import Animator, conditions
 from pipelines.synthesize import make_set
 from preprocessing.manifest import read_manifest
 from preprocessing.sample import Sample

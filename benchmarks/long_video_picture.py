@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.long_video_report import AUTOENCODER, BESIDE, BLENDED, TRUE, WHOLE
 from benchmarks.seams import frame_steps, into_latents
 from models.timeline import TEMPORAL_FACTOR
-from pipelines.plots import COLOURS, STYLE
+from pipelines.evaluation.plots import COLOURS, STYLE
 
 AROUND = 3
 """Frames shown on either side of a seam."""

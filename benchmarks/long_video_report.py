@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cells import Result
-from pipelines.scoring import bootstrap
+from pipelines.evaluation.scoring import bootstrap
 
 TRUE, AUTOENCODER, WHOLE, BLENDED, BESIDE = "true", "autoencoder", "one piece", "blended", "side by side"
 MADE = (WHOLE, BLENDED, BESIDE)

@@ -20,10 +20,11 @@ from unittest.mock import patch
 import torch
 
 from models.body import load_body
+from preprocessing.rendering import tracer
 from preprocessing.stages.write_shards import pack_clip
 from preprocessing.synthetic import cast, clip
 from preprocessing.synthetic.clip import ClipSettings, synthesize
-from preprocessing.synthetic.render import clip_render, tracer
+from preprocessing.synthetic.render import clip_render
 from preprocessing.synthetic.render.view import Stage
 
 CLIPS_OF_SIZE = {64: 8, 128: 8, 256: 4, 512: 2}

@@ -21,6 +21,9 @@ from tqdm import tqdm
 
 from models.body import BodyModel, SurfacePoints, load_body
 from models.geometry import project
+from preprocessing.rendering.posing import posed_vertices
+from preprocessing.rendering.rays import eyes
+from preprocessing.rendering.tracer import Meshes, Tracer
 from preprocessing.sample import Sample
 from preprocessing.synthetic.cast import as_bodies
 from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
@@ -29,10 +32,8 @@ from preprocessing.synthetic.motion.plan import Seat
 from preprocessing.synthetic.motion.quality import arms_inside, foot_contact
 from preprocessing.synthetic.motion.repertoire import MOTIONS
 from preprocessing.synthetic.motion.together import choreograph
-from preprocessing.synthetic.people.figure import dress, posed_vertices
+from preprocessing.synthetic.people.figure import dress
 from preprocessing.synthetic.people.person import person
-from preprocessing.synthetic.render.tracer import Meshes, Tracer
-from preprocessing.synthetic.scene.cameras import eyes
 from preprocessing.synthetic.scene.world import Place
 from preprocessing.synthetic.scores import apart_m
 

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.checkpoint import weights_file
+from models.files.checkpoint import weights_file
 from preprocessing.sample import Bodies, BodyMaps, Cameras
 
 INFO = "latents.json"
@@ -178,7 +178,7 @@ class LatentInfo:
 
 @lru_cache
 def checkpoint_hash(path: str | Path) -> str:
-    """SHA-256 of a checkpoint (``models.checkpoint.weights_file``). Raises ``ValueError`` if there is none."""
+    """SHA-256 of a checkpoint (``models.files.checkpoint.weights_file``). Raises ``ValueError`` if there is none."""
     path = weights_file(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such checkpoint")

@@ -20,7 +20,7 @@ from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate
 from datamodules.surface import Surface, take_body_frames
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch, from_levels
-from models.checkpoint import read_checkpoint
+from models.files.checkpoint import read_checkpoint
 from preprocessing.sample import BodyMaps
 
 DATA_MODULES = ("LatentDataModule", "PixelDataModule")

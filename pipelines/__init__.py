@@ -1,1 +1,1 @@
-"""Entry points: each module here is a program. Nothing imports them."""
+"""Entry points: each module here is a program, and nothing imports them. What they are made of is in the folders."""

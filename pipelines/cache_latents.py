@@ -26,15 +26,15 @@ from datamodules.shards import Shards
 from models.body import BodyModel, load_body
 from models.isa_dit.clip import load_clip_vision
 from models.timeline import check_num_frames
-from models.vae.module import load_vae
-from pipelines.cli import run
-from pipelines.device import choose_device
-from pipelines.encoder import Encoder, FittedClips, Statistics
-from pipelines.tracking import log_result
+from models.vae.load import load_vae
+from pipelines.common.cli import run
+from pipelines.common.device import choose_device
+from pipelines.common.tracking import log_result
+from pipelines.encoding.encoder import Encoder, FittedClips, Statistics
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
+from preprocessing.rendering.bodies import render_maps
 from preprocessing.sample import Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
-from preprocessing.synthetic.render.bodies import render_maps
 
 
 def encode(encoder: Encoder, samples: list[Sample], num_frames: int) -> list[LatentSample]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from datamodules.latent_files import INFO, LatentInfo, decode_latents
 from models.timeline import num_frames
-from pipelines.cli import run
+from pipelines.common.cli import run
 from preprocessing import executor
 from preprocessing.check_shards import (
     CheckPixels,

@@ -33,13 +33,13 @@ from datamodules.latents import LatentDataModule, map_kind
 from datamodules.shards import Shards
 from datamodules.surface import Surface
 from models.batch import ClipBatch, Conditions, LatentBatch
-from pipelines.animator import Animator
-from pipelines.cli import run
-from pipelines.control_picture import Shown, Video, draw, points_in_picture
+from pipelines.common.cli import run
+from pipelines.common.tracking import log_result
+from pipelines.evaluation.control_picture import Shown, Video, draw, points_in_picture
+from pipelines.evaluation.scoring import bootstrap
+from pipelines.evaluation.shuffle import shuffled_camera, shuffled_motion
+from pipelines.generation.animator import Animator
 from pipelines.metrics.silhouette import silhouette_iou
-from pipelines.scoring import bootstrap
-from pipelines.shuffle import shuffled_camera, shuffled_motion
-from pipelines.tracking import log_result
 
 SHOWN_CLIPS = 4
 

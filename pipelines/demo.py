@@ -27,13 +27,13 @@ from PIL import Image
 from datamodules.shards import Shards
 from models.body import load_body
 from pipelines import cache_latents, evaluate, fit_dit, fit_vae, generate, prepare, synthesize
-from pipelines.cli import run
-from pipelines.panels import contact_sheet
-from pipelines.scoring import bootstrap
+from pipelines.common.cli import run
+from pipelines.common.panels import contact_sheet
+from pipelines.evaluation.scoring import bootstrap
 from preprocessing.manifest import ManifestRow, read_manifest
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import Sample
 from preprocessing.sample_files import decode
-from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import decode_frames
 
 SIZE, NUM_FRAMES, FPS = 128, 9, 16

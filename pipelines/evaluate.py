@@ -27,14 +27,14 @@ from datamodules.shards import Shards
 from datamodules.surface import Surface
 from models.batch import ClipBatch
 from models.timeline import SPATIAL_FACTOR, check_num_frames
-from pipelines.cli import run
-from pipelines.device import choose_device
+from pipelines.common.cli import run
+from pipelines.common.device import choose_device
+from pipelines.evaluation.networks import Network, NetworkError, Reconstruction, Sources, load_networks
+from pipelines.evaluation.results import Gallery, NetworkResult, write_results
+from pipelines.evaluation.scoring import Judges, Pair, Scores, Tally
 from pipelines.metrics.image import SMALLEST_SIDE_PX
 from pipelines.metrics.last_frame_bias import error_by_frame, error_by_place, information_by_place, last_frame_share
 from pipelines.metrics.latent_statistics import LatentStatistics
-from pipelines.networks import Network, NetworkError, Reconstruction, Sources, load_networks
-from pipelines.results import Gallery, NetworkResult, write_results
-from pipelines.scoring import Judges, Pair, Scores, Tally
 from preprocessing.places import VideoError
 from preprocessing.video import FrameArray, decode_frames
 

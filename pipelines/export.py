@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import save_file
 
 from datamodules.latents import DATA_MODULES
-from models.checkpoint import part_of, read_checkpoint
-from models.weight_files import EXPORTED, METADATA
-from pipelines.checkpoint_files import whole_file
-from pipelines.cli import run
+from models.files.checkpoint import part_of, read_checkpoint
+from models.files.weight_files import EXPORTED, METADATA
+from pipelines.common.checkpoint_files import whole_file
+from pipelines.common.cli import run
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 KINDS = {"isa_dit_config": "network.", "vae_config": "vae."}

@@ -13,9 +13,10 @@ import logging
 from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.latents import LatentDataModule, fitted_on, map_kind
-from models.isa_dit.module import ISADiTModule, read_dit
+from models.isa_dit.load import read_dit
+from models.isa_dit.module import ISADiTModule
 from pipelines.callbacks.sample_clips import GenerateClips
-from pipelines.cli import FitCLI
+from pipelines.common.fit_cli import FitCLI
 
 log = logging.getLogger(__name__)
 

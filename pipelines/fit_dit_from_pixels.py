@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from models.isa_dit.module import ISADiTModule
 from pipelines.callbacks.sample_clips import GenerateClips
+from pipelines.encoding.pixels import PixelDataModule
 from pipelines.fit_dit import FitDiT
-from pipelines.pixels import PixelDataModule
 
 
 def main(args: list[str] | None = None) -> FitDiT:

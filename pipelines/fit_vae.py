@@ -11,7 +11,7 @@ from __future__ import annotations
 from datamodules.clips import ClipDataModule
 from models.vae.module import VAEModule
 from pipelines.callbacks.sample_clips import ReconstructClips
-from pipelines.cli import FitCLI
+from pipelines.common.fit_cli import FitCLI
 
 
 def main(args: list[str] | None = None) -> None:

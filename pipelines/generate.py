@@ -4,9 +4,9 @@
     python -m pipelines.generate clip --reference data/shards#3f2a --motion data/shards#91bc --camera orbit --out o.mp4
     python -m pipelines.generate split --latents data/latents --out generated
 
-``clip`` makes one clip from what the user names (see ``pipelines/scene.py``); ``split`` makes every clip of a split of
-cached latents again, from a reference picture of its own, its motion, camera and background, to be judged by
-``pipelines.evaluate``.
+``clip`` makes one clip from what the user names (see ``pipelines/generation/scene.py``); ``split`` makes every clip of
+a split of cached latents again, from a reference picture of its own, its motion, camera and background, to be judged
+by ``pipelines.evaluate``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule, map_kind
 from models.body import load_body
 from models.flow import check_interval
-from pipelines.animator import Animator, conditions, in_shape_of
-from pipelines.cli import run
-from pipelines.panels import contact_sheet
-from pipelines.scene import choose_cameras, read_background, read_motion, read_reference
-from pipelines.shuffle import shuffled_motion
-from pipelines.tracking import log_result
-from preprocessing.synthetic.render.bodies import render_bodies
+from pipelines.common.cli import run
+from pipelines.common.panels import contact_sheet
+from pipelines.common.tracking import log_result
+from pipelines.evaluation.shuffle import shuffled_motion
+from pipelines.generation.animator import Animator, conditions, in_shape_of
+from pipelines.generation.scene import choose_cameras, read_background, read_motion, read_reference
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.video import write_video
 
 LOGGED_CLIPS = 8

@@ -24,7 +24,7 @@ from models.batch import BodyBatch, Conditions, ReferenceBatch
 from models.isa_dit import ISADiT, ISADiTConfig
 from models.timeline import SPATIAL_FACTOR, num_latents
 from models.vae.autoencoder import check_size
-from pipelines.cli import run
+from pipelines.common.cli import run
 
 CLIP_TOKENS = 257
 """Of ViT-H/14."""

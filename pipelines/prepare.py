@@ -59,9 +59,9 @@ from preprocessing.sample_files import SCHEMA_VERSION
 from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, is_still, scan_video
 from preprocessing.settings import PrepareConfig
 from preprocessing.sources import STAGE, Source, find_sources
-from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.write_shards import ShardSet
 from preprocessing.summary import summarise, summarise_stages
+from preprocessing.window import Window
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
@@ -116,7 +116,9 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         write_manifest(out, rows, job)
         settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
         try:
-            from pipelines.data_run import log_data  # here, as workers import this file: Lightning is 6 s for each
+            from pipelines.common.data_run import (
+                log_data,  # here, as workers import this file: Lightning is 6 s for each
+            )
 
             log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         except Exception as error:  # a server that is away; what was made is made

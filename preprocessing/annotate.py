@@ -32,8 +32,8 @@ from preprocessing.stages.estimate_body import fit_bodies
 from preprocessing.stages.limits import judge
 from preprocessing.stages.mask_people import mask_people
 from preprocessing.stages.resize_clips import Resize
-from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.track_people import track_people
+from preprocessing.window import Window
 
 Person = TypeVar("Person", PoseLandmarks, FollowedPerson)
 

@@ -19,10 +19,10 @@ from webdataset.tariterators import base_plus_ext
 from models.body import BodyModel, load_body
 from preprocessing.body_fitting.silhouette import mask_iou
 from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import NUM_HEAD_JOINTS, Sample, SampleError, out_of_range
 from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import told_by
-from preprocessing.synthetic.render.bodies import render_bodies
 
 RENDERED_FRAMES = 3
 """Of a clip whose bodies are drawn: first, middle and last."""

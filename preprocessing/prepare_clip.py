@@ -20,10 +20,10 @@ from preprocessing.sources import Source
 from preprocessing.stages.filter_clips import measure_clip
 from preprocessing.stages.limits import judge
 from preprocessing.stages.resize_clips import Resize
-from preprocessing.stages.split_scenes import Window
 from preprocessing.stages.verify_clip import verify_clip
 from preprocessing.stages.write_shards import PackedClip, pack_clip
 from preprocessing.video import read_frames
+from preprocessing.window import Window
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from preprocessing.executor import stage
 from preprocessing.manifest import Reject
 from preprocessing.places import is_uri, open_binary, patiently
 from preprocessing.sources import STAGE, Source
-from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, scan
+from preprocessing.stages.split_scenes import SplitConfig, cut_windows, scan
+from preprocessing.window import Window
 
 READ_BYTES = 1 << 22
 

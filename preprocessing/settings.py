@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.manifest import split_of
 from preprocessing.sources import SourceConfig
 from preprocessing.stages.limits import BodyLimits, ClipLimits, LandmarkLimits, PeopleLimits, VerifyLimits, limited
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
-from preprocessing.stages.track_people import TrackConfig
 from preprocessing.stages.write_shards import ShardConfig
 
 

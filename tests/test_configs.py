@@ -6,7 +6,7 @@ import jsonargparse
 import pytest
 import torch
 
-from pipelines.cli import FitCLI
+from pipelines.common.fit_cli import FitCLI
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

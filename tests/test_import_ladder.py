@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "preprocessing", "datamodules", "pipelines")
-SHARED_MODELS = ("models.geometry", "models.timeline", "models.body", "models.array_pickle")
+SHARED_MODELS = ("models.geometry", "models.timeline", "models.body", "models.files.array_pickle")
 ALLOWED = {
     "models": ("models",),
     "preprocessing": ("preprocessing", *SHARED_MODELS),
@@ -17,12 +17,21 @@ ALLOWED = {
         "preprocessing.sample_files",
         "preprocessing.video",
         "models.batch",
-        "models.checkpoint",  # latents name their autoencoder by its checkpoint
+        "models.files.checkpoint",  # latents name their autoencoder by its checkpoint
         *SHARED_MODELS,
     ),
     "pipelines": PACKAGES,
 }
 """Package → prefixes of our own modules that it may import."""
+CLOSED = {
+    "preprocessing/annotators": ("preprocessing.stages", "preprocessing.synthetic"),
+    "preprocessing/body_fitting": ("preprocessing.stages", "preprocessing.synthetic"),
+    "preprocessing/executor": ("preprocessing.annotators", "preprocessing.stages", "preprocessing.synthetic"),
+    "preprocessing/rendering": ("preprocessing.annotators", "preprocessing.stages", "preprocessing.synthetic"),
+    "preprocessing/stages": ("preprocessing.synthetic",),
+    "models/files": ("models.body", "models.isa_dit", "models.vae"),
+}
+"""Folder → what it must not import of its own package: stages use annotators, never the other way."""
 ONLY_IN = {
     "decord": ("preprocessing/video.py",),
     "av": ("preprocessing/video.py",),
@@ -61,6 +70,8 @@ def violations(path: Path, source: str) -> list[str]:
     names = imported(source)
     ours = [n for n in names if within(n, PACKAGES) and not within(n, ALLOWED[path.parts[0]])]
     places = {n: ONLY_IN[n.split(".")[0]] for n in names if n.split(".")[0] in ONLY_IN}
+    closed = next((prefixes for folder, prefixes in CLOSED.items() if path.is_relative_to(folder)), ())
+    ours += [n for n in names if within(n, closed)]
     foreign = [n for n, allowed in places.items() if not any(in_place(path, place) for place in allowed)]
     return sorted(ours + foreign)
 
@@ -87,8 +98,13 @@ def test_imports(path):
         ("preprocessing/sample.py", "from models.batch import ClipBatch", ["models.batch.ClipBatch"]),
         ("preprocessing/stages/filter_clips.py", "def f():\n    import decord", ["decord"]),
         ("preprocessing/video.py", "import av, decord", []),
+        (
+            "preprocessing/annotators/pose.py",
+            "from preprocessing.stages import limits",
+            ["preprocessing.stages.limits"],
+        ),
         ("datamodules/clips.py", "from models.vae.module import load_vae", ["models.vae.module.load_vae"]),
-        ("datamodules/clips.py", "from pipelines.cli import run", ["pipelines.cli.run"]),
+        ("datamodules/clips.py", "from pipelines.common.cli import run", ["pipelines.common.cli.run"]),
         ("models/body/smpl.py", "import smplx\nfrom anny import create", []),
         ("models/geometry.py", "import smplx", ["smplx"]),
         ("pipelines/report.py", "from datamodules.clips import to_frames", []),

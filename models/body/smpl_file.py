@@ -1,9 +1,9 @@
 """Read SMPL and FLAME files of users: arrays only, whatever the file asks to run.
 
 The published files are Python 2 pickles of numpy arrays, scipy matrices and chumpy expressions. A pickle can name any
-function to be called while it loads. This reader takes arrays (``models/array_pickle.py``) and nothing else: scipy and
-chumpy objects become plain records of what they hold, from which the arrays are taken, so neither chumpy nor scipy code
-runs.
+function to be called while it loads. This reader takes arrays (``models/files/array_pickle.py``) and nothing else:
+scipy and chumpy objects become plain records of what they hold, from which the arrays are taken, so neither chumpy nor
+scipy code runs.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.array_pickle import ArrayUnpickler, RefusedPickle
 from models.body.skeleton import HEAD_PARENTS, PARENTS
 from models.body.smplx_fold import fold_smplx, is_smplx
+from models.files.array_pickle import ArrayUnpickler, RefusedPickle
 
 OPTIONAL: dict[str, tuple[int | str, ...]] = {"vt": ("U", 2), "ft": ("T", 3), "sampling_weight": ("T",)}
 NAMES = "expression_names"

@@ -6,7 +6,6 @@ A loss that is not finite is left to ``pipelines.callbacks.guard``: raising here
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,16 +16,17 @@ import torch
 from jaxtyping import Bool, Float
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from models import flow
 from models.batch import Conditions, LatentBatch
-from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
+from models.files.checkpoint import fill, part_of
 from models.isa_dit.config import ISADiTConfig
+from models.isa_dit.load import read_dit
 from models.isa_dit.muon import Muon
 from models.isa_dit.sd3 import load_trunk_weights
 from models.isa_dit.transformer import ISADiT
+from models.schedule import schedule
 
 BETAS = (0.9, 0.99)
 """Of AdamW."""
@@ -207,15 +207,8 @@ class ISADiTModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Linear warm-up, cosine to a tenth."""
         optimizer = self._muon() if self.optimizer == "muon" else self._adamw()
-        warmup, total = self.warmup_steps, int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            progress = min(1.0, (step - warmup) / max(1, total - warmup))
-            return 0.55 + 0.45 * math.cos(math.pi * progress)
-
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+        falling = schedule(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches, floor=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The configuration as plain numbers, so that ``load_dit`` needs no pickle."""
@@ -229,25 +222,6 @@ class ISADiTModule(L.LightningModule):
         self._by_time = torch.tensor(checkpoint.get("losses_by_time", self._by_time.tolist()))
 
 
-def load_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> ISADiT:
-    """The averaged network inside a checkpoint of a fit, ready for sampling.
-
-    Args:
-        checkpoint: a file, the folder of a ZeRO fit, or what ``pipelines.export`` made of either.
-
-    Raises:
-        ValueError: if there is none, it holds no ISA-DiT, or one of another version of this code.
-    """
-    return network_in(read_dit(checkpoint, device), checkpoint).to(device)
-
-
-def network_in(content: dict[str, Any], where: str | Path) -> ISADiT:
-    """The averaged network of a checkpoint that was read (``read_dit``)."""
-    network = ISADiT(config_of(ISADiTConfig, content["isa_dit_config"], where))
-    fill(network, part_of(content, "averaged."), where)
-    return network.eval().requires_grad_(False)
-
-
 def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Path) -> None:
     """Raise ``ValueError`` if weights fitted under ``saved`` would mean something else under ``config``."""
     free = {"timestep_shift", "checkpoint_groups", "start_gate", "local_start"}  # of the fit, not of the function
@@ -257,15 +231,3 @@ def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Pa
             f"{where} was fitted with {', '.join(f'{name}={saved.get(name)!r}' for name in wrong)}, this fit has "
             f"{', '.join(f'{name}={ours[name]!r}' for name in wrong)}: set model.config to what it was"
         )
-
-
-def read_dit(checkpoint: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint of ``pipelines.fit_dit``.
-
-    Raises:
-        ValueError: if there is none, or it is of another program.
-    """
-    content = read_checkpoint(checkpoint, "pipelines.fit_dit", device)
-    if "isa_dit_config" not in content:
-        raise ValueError(f"{checkpoint} holds no ISA-DiT: give a checkpoint that pipelines.fit_dit wrote")
-    return content

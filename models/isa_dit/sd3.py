@@ -17,10 +17,10 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.files.pretrained import find_weights
 from models.geometry import pixels_to_ndc
 from models.isa_dit.blocks import ISAGroup
 from models.isa_dit.transformer import ISADiT
-from models.pretrained import find_weights
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.pretrained import find_weights
+from models.files.pretrained import find_weights
 from models.vae.autoencoder import VideoVAE
 
 RENAMED = (

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchmetrics.functional.image.lpips import _LPIPS
 
+from models.files.weight_files import load_tensors
 from models.timeline import group_by_latent
-from models.weight_files import load_tensors
 
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from models.batch import ClipBatch
-from models.checkpoint import config_of, fill, part_of, read_checkpoint
 from models.ema import follow
+from models.files.checkpoint import config_of, fill, part_of
+from models.schedule import schedule
 from models.vae.autoencoder import Gaussian, VAEConfig, VideoVAE
 from models.vae.discriminator import PatchDiscriminator
 from models.vae.frame_decoder import FrameDecoder
 from models.vae.inflate import load_image_weights
+from models.vae.load import read_vae
 from models.vae.losses import (
     VGG16_URL,
     LossWeights,
@@ -43,7 +44,7 @@ from models.vae.losses import (
     frame_loss,
 )
 from models.vae.noise import sample_at
-from models.vae.optimizer import clip_groups, parameter_groups, warmup_cosine
+from models.vae.optimizer import clip_groups, parameter_groups
 from models.vae.psnr import psnr
 
 log = logging.getLogger(__name__)
@@ -221,9 +222,6 @@ class VAEModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam with one group for the autoencoder and one for the discriminators; warm-up, then a cosine to 0."""
-        total_steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(total_steps):
-            raise ValueError("the learning rate falls until the last step: set trainer.max_steps, which is unlimited")
         generator = [p for part in (self.vae, self.frame_decoder) if part is not None for p in part.parameters()]
         groups = parameter_groups(
             {
@@ -232,10 +230,8 @@ class VAEModule(L.LightningModule):
             }
         )
         optimizer = torch.optim.Adam(groups, betas=self.betas)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, int(total_steps))
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        falling = schedule(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The configuration as plain numbers, so that ``load_vae`` needs no pickle."""
@@ -247,28 +243,13 @@ class VAEModule(L.LightningModule):
         self.starts_averaged = checkpoint.get("starts_averaged", self.starts_averaged)
 
 
-def load_vae(checkpoint: str | Path, device: torch.device | str = "cpu") -> VideoVAE:
-    """The autoencoder inside a checkpoint of a fit, ready for use: its averaged weights where the fit kept them.
-
-    Args:
-        checkpoint: a file, or the folder that a ZeRO-1 or ZeRO-2 fit wrote.
-
-    Raises:
-        ValueError: if there is no such checkpoint, or it holds no autoencoder, or one of another version.
-    """
-    content = _read(checkpoint, device)
-    vae = VideoVAE(config_of(VAEConfig, content["vae_config"], checkpoint))
-    fill(vae, part_of(content, "averaged.") or part_of(content, "vae."), checkpoint)
-    return vae.to(device).eval().requires_grad_(False)
-
-
 def start_from(module: VAEModule, checkpoint: str | Path) -> None:
     """Give a new fit the weights of an earlier one; parts that only one of the two has are left as they are.
 
     Raises:
         ValueError: if the checkpoint's autoencoder, or a part that both have, is of another configuration.
     """
-    content = _read(checkpoint, "cpu")
+    content = read_vae(checkpoint)
     saved, ours = config_of(VAEConfig, content["vae_config"], checkpoint), module.vae.config
     if saved != ours:
         wrong = [name for name, value in asdict(ours).items() if value != getattr(saved, name)]
@@ -290,10 +271,3 @@ def start_from(module: VAEModule, checkpoint: str | Path) -> None:
             fill(part, saved_part, checkpoint)
         else:
             log.info("%s has no %s: it starts anew", checkpoint, name)
-
-
-def _read(checkpoint: str | Path, device: torch.device | str) -> dict[str, Any]:
-    content = read_checkpoint(checkpoint, "pipelines.fit_vae", device)
-    if "vae_config" not in content:
-        raise ValueError(f"{checkpoint} holds no autoencoder: give a checkpoint that pipelines.fit_vae wrote")
-    return content

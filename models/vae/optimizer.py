@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
@@ -17,11 +15,3 @@ def clip_groups(optimizer: torch.optim.Optimizer, limit: int | float) -> None:
     """Shorten the gradient of each parameter group to at most ``limit``, its 2-norm, whatever the others' are."""
     for group in optimizer.param_groups:
         torch.nn.utils.clip_grad_norm_(group["params"], limit)
-
-
-def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Factor of the learning rate: a line up to 1, then half a cosine down to 0 at ``total_steps``."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

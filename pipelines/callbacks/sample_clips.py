@@ -17,9 +17,9 @@ from datamodules.latent_files import LatentInfo
 from datamodules.stream import first_of
 from models.batch import ClipBatch, LatentBatch
 from models.isa_dit.sampling import sample
-from models.vae.module import load_vae
-from pipelines.panels import contact_sheet, side_by_side, stack
-from pipelines.tracking import RunLogger
+from models.vae.load import load_vae
+from pipelines.common.panels import contact_sheet, side_by_side, stack
+from pipelines.common.tracking import RunLogger
 from preprocessing.video import write_video
 
 

@@ -20,8 +20,8 @@ from lightning.pytorch.plugins import DeepSpeedPrecision
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 from torch import Tensor, nn
 
-from models.checkpoint import beside, find_folder
-from pipelines.checkpoint_files import put_folder
+from models.files.checkpoint import beside, find_folder
+from pipelines.common.checkpoint_files import put_folder
 
 
 class ZeRO(DeepSpeedStrategy):

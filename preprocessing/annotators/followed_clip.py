@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from preprocessing.annotators.kept_people import TrackConfig, keep_people
 from preprocessing.boxes import area
 from preprocessing.executor import Rejected
 from preprocessing.sample import Bodies, Cameras
-from preprocessing.stages.track_people import TrackConfig, keep_people
 
 
 @dataclass

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.array_pickle import ArrayUnpickler, Ndarray, RefusedPickle, array_of, byte_count
+from models.files.array_pickle import ArrayUnpickler, Ndarray, RefusedPickle, array_of, byte_count
 
 MAX_BYTES = 4 * 2**30
 """Of what a file decompresses to: an hour of a few people, several times over."""

@@ -26,7 +26,7 @@ from jaxtyping import Float32
 from scipy.spatial.transform import Rotation
 
 from preprocessing.sample import NUM_BETAS, NUM_HEAD_JOINTS, NUM_JOINTS, Bodies
-from preprocessing.stages.split_scenes import frame_step
+from preprocessing.window import frame_step
 
 AMASS_RATES = ("mocap_framerate", "mocap_frame_rate")
 

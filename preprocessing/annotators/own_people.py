@@ -29,14 +29,14 @@ from jaxtyping import Bool, Float, UInt8
 from models.body import BodyModel
 from models.geometry import MIN_DEPTH_M, project, scale_intrinsics
 from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.annotators.motion_file import read_npz
 from preprocessing.boxes import area
 from preprocessing.places import patiently
+from preprocessing.rendering.posing import posed_vertices
 from preprocessing.sample import NUM_BETAS, NUM_JOINTS, Bodies, Cameras, out_of_range
-from preprocessing.stages.split_scenes import Window
-from preprocessing.stages.track_people import TrackConfig
-from preprocessing.synthetic.people.figure import posed_vertices
 from preprocessing.video import count_even_pictures
+from preprocessing.window import Window
 
 REQUIRED = ("pose", "translation", "betas", "intrinsics")
 OPTIONAL = ("world_to_camera", "valid", "whose")

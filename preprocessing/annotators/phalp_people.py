@@ -11,12 +11,12 @@ import torch
 from models.geometry import scale_intrinsics
 from preprocessing.annotators.body_tracks import PhalpTracks
 from preprocessing.annotators.followed_clip import FollowedClip, choose_followed
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.annotators.phalp_tracks import read_phalp
 from preprocessing.body_fitting.camera import static_cameras
 from preprocessing.places import patiently
-from preprocessing.stages.split_scenes import Window
-from preprocessing.stages.track_people import TrackConfig
 from preprocessing.video import count_even_pictures
+from preprocessing.window import Window
 
 
 def follow_with_phalp(

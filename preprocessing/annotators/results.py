@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.executor import Rejected
-from preprocessing.stages.track_people import TrackConfig
 
 
 def folder_of(config: TrackConfig) -> tuple[str, str]:

@@ -7,7 +7,6 @@ if it is long enough.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -19,6 +18,7 @@ from models.timeline import TEMPORAL_FACTOR, check_num_frames
 from preprocessing.duplicates import Fingerprint
 from preprocessing.executor import Rejected
 from preprocessing.video import VideoInfo, iter_frames, probe
+from preprocessing.window import Window, frame_step
 
 DETECTION_SIDE_PX = 256
 """Longer side of the frames the detector sees: it compares average colours, which need no more."""
@@ -44,27 +44,6 @@ class SplitConfig:
         check_num_frames(self.min_frames)
         if self.min_frames > self.num_frames:
             raise ValueError(f"min_frames ({self.min_frames}) must not exceed num_frames ({self.num_frames})")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Frames ``start, start + step, …`` before ``stop`` of a source, counted as ``video.iter_frames`` does."""
-
-    start: int
-    stop: int
-    step: int
-    fps: float
-    """Frame rate of the window, i.e. of the source over ``step``."""
-
-    @property
-    def num_frames(self) -> int:
-        """Frames that the window keeps."""
-        return len(range(self.start, self.stop, self.step))
-
-
-def frame_step(source_fps: float, max_fps: float) -> int:
-    """Keep every ``step``-th frame to stay within ``max_fps``; 5% above it is let through (25 for 24, 30 for 29.97)."""
-    return max(1, math.ceil(source_fps / (1.05 * max_fps)))
 
 
 SLACK_FRAMES = 4

@@ -15,9 +15,9 @@ from models.body import BodyModel
 from models.geometry import to_camera
 from preprocessing.body_fitting.score import stature_m
 from preprocessing.boxes import area, box_around, shared_area
+from preprocessing.rendering.bodies import render_bodies
+from preprocessing.rendering.posing import posed_vertices
 from preprocessing.sample import Bodies, Cameras
-from preprocessing.synthetic.people.figure import posed_vertices
-from preprocessing.synthetic.render.bodies import render_bodies
 
 COLOUR_BINS = 4
 """Of each of red, green and blue: coarse, so that shading and folds move few pixels from one bin to another."""

@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from models.body import BodyModel, HeadModel
+from preprocessing.rendering.posing import posed_vertices
 from preprocessing.sample import Bodies
 from preprocessing.synthetic.motion.faces import sample_face
 from preprocessing.synthetic.motion.performance import perform
 from preprocessing.synthetic.motion.plan import Performance, Seat
 from preprocessing.synthetic.motion.together import choreograph
 from preprocessing.synthetic.own import Assets, own_file
-from preprocessing.synthetic.people.figure import Figure, dress, posed_vertices
+from preprocessing.synthetic.people.figure import Figure, dress
 from preprocessing.synthetic.people.head import paint_head
 from preprocessing.synthetic.people.head_looks import sample_looks
 from preprocessing.synthetic.people.person import person

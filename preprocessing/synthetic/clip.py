@@ -20,13 +20,14 @@ from jaxtyping import Float
 from models.body import BodyModel, HeadModel
 from models.timeline import check_num_frames
 from preprocessing.manifest import SPLITS
+from preprocessing.rendering.rays import eyes
 from preprocessing.sample import Cameras, Sample, make_key
 from preprocessing.synthetic.cast import Cast, cast_head, cast_people
 from preprocessing.synthetic.motion.faces import NEEDED
 from preprocessing.synthetic.motion.plan import Seat
 from preprocessing.synthetic.own import NOTHING, Assets, own_file
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
-from preprocessing.synthetic.scene.cameras import MOVES, eyes, place, place_close, sample_shot
+from preprocessing.synthetic.scene.cameras import MOVES, place, place_close, sample_shot
 from preprocessing.synthetic.scene.props import seat_pieces, stand
 from preprocessing.synthetic.scene.world import Place, World
 from preprocessing.synthetic.scores import score

@@ -7,10 +7,10 @@ from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule
 from datamodules.shards import Shards
 from models.isa_dit.clip import load_clip_vision
-from models.vae.module import load_vae
+from models.vae.load import load_vae
 from pipelines.cache_latents import cache_latents
 from pipelines.check_shards import check_latents
-from pipelines.encoder import FittedClips, Statistics
+from pipelines.encoding.encoder import FittedClips, Statistics
 from preprocessing.check_shards import CheckShard, list_shards
 from tests.shard_factory import make_sample, small_shards, write_shards
 

@@ -8,13 +8,13 @@ from mlflow.tracking import MlflowClient
 from torchvision.models import alexnet
 
 from datamodules.clips import ClipDataModule
+from models.vae.load import load_vae
 from models.vae.losses import PerceptualLoss
-from models.vae.module import load_vae
 from models.vae.peers import new_peer
-from pipelines.cli import run
+from pipelines.common.cli import run
 from pipelines.evaluate import evaluate_clips, evaluate_vae
+from pipelines.evaluation.scoring import bootstrap
 from pipelines.metrics.image import psnr
-from pipelines.scoring import bootstrap
 from preprocessing.video import write_video
 from tests.models.vae.test_peers import SMALL
 from tests.shard_factory import make_sample, small_shards, write_shards

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from models.vae.peers import new_peer
-from pipelines import networks
-from pipelines.cli import run
+from pipelines.common.cli import run
 from pipelines.evaluate import evaluate_clips, evaluate_vae
+from pipelines.evaluation import networks
+from pipelines.evaluation.results import NetworkResult, _flat
+from pipelines.evaluation.scoring import Judges, Tally
 from pipelines.report import write_report
-from pipelines.results import NetworkResult, _flat
-from pipelines.scoring import Judges, Tally
 from preprocessing.video import write_video
 from tests.models.vae.test_peers import SMALL
 from tests.shard_factory import make_sample, small_shards, write_shards

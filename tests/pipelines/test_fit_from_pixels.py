@@ -9,12 +9,12 @@ import torch
 from datamodules.augment import Augment
 from datamodules.buckets import Bucket
 from datamodules.latents import LatentDataModule, fitted_on
-from models.checkpoint import read_checkpoint
+from models.files.checkpoint import read_checkpoint
 from pipelines import fit_dit, fit_dit_from_pixels
-from pipelines.animator import Animator
 from pipelines.cache_latents import cache_latents
+from pipelines.encoding.pixels import PixelDataModule
 from pipelines.export import export
-from pipelines.pixels import PixelDataModule
+from pipelines.generation.animator import Animator
 from tests.pipelines.small_fit import CONFIGS, dit_arguments, logged, to_csv
 from tests.shard_factory import small_shards
 

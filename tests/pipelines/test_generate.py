@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from models.batch import BodyBatch
+from pipelines.evaluation.shuffle import shuffled_camera, shuffled_motion
 from pipelines.generate import clip
-from pipelines.shuffle import shuffled_camera, shuffled_motion
 from preprocessing.manifest import read_manifest
 from preprocessing.video import decode_frames, read_metadata
 

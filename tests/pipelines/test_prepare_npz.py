@@ -15,13 +15,13 @@ from preprocessing.annotators.sam2_masks import SAM2Masks
 from preprocessing.executor import StageFailed
 from preprocessing.manifest import read_manifest, read_rejects
 from preprocessing.prepare_clip import Clip, PrepareClip
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import STILL_CAMERA, Bodies, Cameras, Sample
 from preprocessing.sample_files import decode
 from preprocessing.scan_video import file_version
 from preprocessing.sources import Source, find_sources
-from preprocessing.stages.split_scenes import Window
-from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
+from preprocessing.window import Window
 from tests.limits import no_limits
 from tests.sam2_factory import write_sam2
 

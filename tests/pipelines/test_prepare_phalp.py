@@ -16,9 +16,9 @@ from pipelines.prepare import DEFAULTS, default_settings, main
 from preprocessing.annotators.phalp_tracks import intrinsics_of
 from preprocessing.annotators.results import require_own_results
 from preprocessing.manifest import read_manifest, read_rejects
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.sample_files import decode
-from preprocessing.synthetic.render.bodies import render_bodies
 from preprocessing.video import write_video
 from tests.limits import no_limits
 from tests.phalp_factory import FOCAL_OF_LONGER_SIDE, write_results

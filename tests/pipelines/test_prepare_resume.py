@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipelines import data_run, prepare
+from pipelines import prepare
+from pipelines.common import data_run
 from pipelines.prepare import UNFINISHED
 from preprocessing.executor import Execution, Outcome, Pool, Rejected, StageFailed, stage
 from preprocessing.executor.pool import Worker
@@ -204,7 +205,7 @@ def test_without_a_server_the_shards_are_made_all_the_same(
 def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: Path) -> None:
     from preprocessing.prepare_clip import PrepareClip
     from preprocessing.sources import Source
-    from preprocessing.stages.split_scenes import Window
+    from preprocessing.window import Window
 
     (tmp_path / "v.mp4").write_bytes(b"0")
     source = Source("v.mp4", str(tmp_path / "v.mp4"), "CC0")

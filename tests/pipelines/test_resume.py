@@ -11,12 +11,12 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from mlflow.tracking import MlflowClient
 
-from models.checkpoint import read_checkpoint
+from models.files.checkpoint import read_checkpoint
 from models.isa_dit.module import ISADiTModule
 from pipelines import fit_dit, fit_vae
 from pipelines.cache_latents import cache_latents
 from pipelines.callbacks.checkpoint import Checkpoint
-from pipelines.checkpoint_files import WholeFiles
+from pipelines.common.checkpoint_files import WholeFiles
 from tests.pipelines.processes import begin
 from tests.pipelines.small_fit import arguments, dit_arguments
 from tests.shard_factory import small_shards

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from models.body import JOINT_NAMES, BodyModel
+from preprocessing.rendering.tracer import vertex_normals
 from preprocessing.synthetic.motion.angles import SIDES
-from preprocessing.synthetic.render.tracer import vertex_normals
 
 CONTACT_M = 0.005
 """A sole nearer to the ground than this stands on it."""

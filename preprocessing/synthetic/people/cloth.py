@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from preprocessing.synthetic.scene.colours import RGB, hsv
+from preprocessing.rendering.colours import RGB, hsv
 
 Values = Float[np.ndarray, " n"]
 Dyes = Int[np.ndarray, " n"]

@@ -7,12 +7,12 @@ from enum import IntEnum, auto
 import numpy as np
 from jaxtyping import Float, Int
 
+from preprocessing.rendering.colours import RGB
 from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.people.cut import hat_depth, head_box, scalp_depth
 from preprocessing.synthetic.people.measures import Places
 from preprocessing.synthetic.people.tones import from_hex
 from preprocessing.synthetic.people.wardrobe import Head
-from preprocessing.synthetic.scene.colours import RGB
 
 STRAND_SHADE = 0.87
 """Of the darker of two strands of hair."""

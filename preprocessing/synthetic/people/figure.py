@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from models.body import BodyModel
-from preprocessing.sample import Bodies
+from preprocessing.rendering.tracer import vertex_normals
 from preprocessing.synthetic.people.hair import make_hair
 from preprocessing.synthetic.people.measures import Measures, measure
 from preprocessing.synthetic.people.paint import OutfitPaint
@@ -22,7 +21,6 @@ from preprocessing.synthetic.people.piece import Carrier, Piece
 from preprocessing.synthetic.people.shoes import make_shoe
 from preprocessing.synthetic.people.skirt import make_skirt
 from preprocessing.synthetic.people.volume import thickness
-from preprocessing.synthetic.render.tracer import vertex_normals
 
 Painter = Callable[[Int[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]], Float[np.ndarray, "n 3"]]
 """RGB in [0, 1] of places of a mesh, given by the vertices of their triangle and the weights of these."""
@@ -67,7 +65,7 @@ class FigurePaint:
 
 
 def dress(body: BodyModel, vertices: Float[np.ndarray, "F V 3"], person: Person) -> Figure:
-    """The figure of a posed body (``vertices``, see ``posed_vertices``) in a person's clothes.
+    """The figure of a posed body (``vertices``, see ``rendering.posing.posed_vertices``) in a person's clothes.
 
     Where cloth or hair covers it, the body's surface moves outwards along its normals; bare skin stays exactly where
     the body has it. Skirts, shoes and long hair are meshes of their own, after the body's vertices.
@@ -96,15 +94,3 @@ def _pieces(person: Person, carrier: Carrier) -> list[Piece]:
         if skirt is not None:
             pieces.append(make_skirt(skirt, carrier, waist))
     return pieces
-
-
-def posed_vertices(body: BodyModel, bodies: Bodies) -> Float[np.ndarray, "P F V 3"]:
-    """Vertices of all people in all frames, naked."""
-    num_people, num_frames = bodies.pose.shape[:2]
-    faces = [None] * num_people if bodies.expression is None else map(torch.as_tensor, bodies.expression)
-    with torch.no_grad():
-        people = [
-            body(torch.as_tensor(b).expand(num_frames, -1), torch.as_tensor(pose), torch.as_tensor(translation), face)
-            for b, pose, translation, face in zip(bodies.betas, bodies.pose, bodies.translation, faces, strict=True)
-        ]
-    return np.stack([person.vertices.numpy() for person in people])

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from models.body import JOINT_NAMES
+from preprocessing.rendering.colours import RGB
 from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.people.face import STRAND_SHADE, cloth_round_head, strands
 from preprocessing.synthetic.people.piece import Carrier, Piece, Track, blend, sheet
 from preprocessing.synthetic.people.wardrobe import Head
-from preprocessing.synthetic.scene.colours import RGB
 
 Points = Float[np.ndarray, "n 3"]
 

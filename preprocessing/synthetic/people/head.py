@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from models.body import HEAD_JOINT_NAMES, HeadModel
+from preprocessing.rendering.colours import RGB
+from preprocessing.rendering.tracer import vertex_normals
 from preprocessing.synthetic.people.figure import Figure
 from preprocessing.synthetic.people.head_looks import Looks
 from preprocessing.synthetic.people.head_shape import (
@@ -26,8 +28,6 @@ from preprocessing.synthetic.people.head_shape import (
     shirt_depth,
     upper_teeth,
 )
-from preprocessing.synthetic.render.tracer import vertex_normals
-from preprocessing.synthetic.scene.colours import RGB
 
 TEETH = (0.92, 0.89, 0.83)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.rendering.colours import RGB, hsv
 from preprocessing.synthetic.people.tones import sample_hair, sample_iris, sample_skin
-from preprocessing.synthetic.scene.colours import RGB, hsv
 
 HAIR_STYLES = ("bald", "shaved", "short", "short", "full", "long", "long", "bun", "mohawk")
 BEARDS = ("none", "none", "none", "stubble", "moustache", "beard")

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 
 from models.body import HEAD_JOINT_NAMES, HeadModel
+from preprocessing.rendering.tracer import vertex_normals
 from preprocessing.synthetic.people.head_looks import Looks
-from preprocessing.synthetic.render.tracer import vertex_normals
 
 Values = Float[np.ndarray, " n"]
 Places = Float[np.ndarray, "n 3"]

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from preprocessing.rendering.colours import RGB
 from preprocessing.synthetic.people import wardrobe
 from preprocessing.synthetic.people.cloth import Cloth, contrast, sample_cloth, sample_colour
 from preprocessing.synthetic.people.glyphs import CHARACTERS, SIGNS
 from preprocessing.synthetic.people.tones import sample_hair, sample_iris, sample_skin
 from preprocessing.synthetic.people.wardrobe import Head, Outfit, Print, Shoes, Skirt, Top, Trousers
-from preprocessing.synthetic.scene.colours import RGB
 
 TOPS = {"shirt": 0.22, "tee": 0.24, "vest": 0.1, "jumper": 0.18, "hoodie": 0.14, "polo": 0.12}
 """Kinds of top and how often each is worn."""

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from models.body import JOINT_NAMES
+from preprocessing.rendering.colours import RGB
 from preprocessing.synthetic.people.cloth import Cloth
 from preprocessing.synthetic.people.cut import UNDER_THE_SOLE, below, neck_depth, top_depth, trouser_depth
 from preprocessing.synthetic.people.face import Dye, head_dyes, paint_head
 from preprocessing.synthetic.people.glyphs import glyph
 from preprocessing.synthetic.people.measures import Measures, Places
 from preprocessing.synthetic.people.wardrobe import Outfit, Print, Top
-from preprocessing.synthetic.scene.colours import RGB
 
 Dyes = Int[np.ndarray, " n"]
 

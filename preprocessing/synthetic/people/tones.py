@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from preprocessing.synthetic.scene.colours import RGB, hsv
+from preprocessing.rendering.colours import RGB, hsv
 
 _SKIN = ("#f7dac4", "#f0c8a8", "#e3b18c", "#cf9a71", "#b57f57", "#966544", "#754a31", "#573524", "#3d251a")
 _NATURAL_HAIR = ("#100d0c", "#1e1511", "#352219", "#51341f", "#714c2b", "#99703f", "#c09a5c", "#dcc189", "#eadcb4")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from preprocessing.rendering.colours import RGB
 from preprocessing.synthetic.people.cloth import Cloth
-from preprocessing.synthetic.scene.colours import RGB
 
 HATS = ("cap", "beanie", "brim", "scarf")
 GLASSES = ("glasses", "sunglasses")

@@ -10,12 +10,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from preprocessing.rendering.rays import around, coverage, rays_in, same_view, to_picture
+from preprocessing.rendering.tracer import Hits, Meshes, Points, Tracer, vertex_normals
 from preprocessing.sample import Cameras, Geometry
 from preprocessing.synthetic.people.figure import Figure
 from preprocessing.synthetic.render.maps import geometry
-from preprocessing.synthetic.render.pixels import around, coverage, rays_in, same_view, to_picture
 from preprocessing.synthetic.render.shadows import add_shadows, spheres
-from preprocessing.synthetic.render.tracer import Hits, Meshes, Points, Tracer, vertex_normals
 from preprocessing.synthetic.render.view import Stage, View, blackened
 from preprocessing.synthetic.scene.light import Light
 from preprocessing.synthetic.scene.world import World

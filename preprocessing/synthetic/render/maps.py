@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from preprocessing.rendering.tracer import Hits, Points
 from preprocessing.sample import Geometry
-from preprocessing.synthetic.render.tracer import Hits, Points
 from preprocessing.synthetic.render.view import View
 
 

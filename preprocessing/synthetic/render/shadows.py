@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from preprocessing.rendering.tracer import Tracer
 from preprocessing.synthetic.people.figure import Figure
-from preprocessing.synthetic.render.tracer import Tracer
 from preprocessing.synthetic.render.view import Receivers, View, cast_on_ground, within
 from preprocessing.synthetic.scene.light import Light
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from preprocessing.rendering.rays import around, directions, eyes, rays_in, to_picture
+from preprocessing.rendering.tracer import OFF_SURFACE_M, Meshes, Point, Points, Tracer, vertex_normals
 from preprocessing.sample import Cameras
-from preprocessing.synthetic.render.pixels import around, rays_in, to_picture
-from preprocessing.synthetic.render.tracer import OFF_SURFACE_M, Meshes, Point, Points, Tracer, vertex_normals
-from preprocessing.synthetic.scene.cameras import directions, eyes
 from preprocessing.synthetic.scene.light import Lamp
 from preprocessing.synthetic.scene.world import World
 

@@ -186,25 +186,3 @@ def in_frame(
     pixels, depth = project(torch.as_tensor(some), *matrices)
     inside = (pixels >= 0).all(dim=-1) & (pixels < pixels.new_tensor(image_size[::-1])).all(dim=-1) & (depth > 0)
     return inside.float().mean(dim=1).numpy()
-
-
-def eyes(cameras: Cameras) -> Float[np.ndarray, "F 3"]:
-    """Where the cameras stand in the world."""
-    rotation, translation = cameras.world_to_camera[:, :3, :3], cameras.world_to_camera[:, :3, 3]
-    return -np.einsum("fji,fj->fi", rotation, translation)
-
-
-def directions(cameras: Cameras, frame: int, image_size: tuple[int, int], supersample: int) -> Float[np.ndarray, "n 3"]:
-    """Unit world directions through the middle of each of the ``supersample``² parts of every pixel.
-
-    The first part of all pixels comes first, row by row, then the second part: so a pixel's mean adds whole pictures.
-    In memory x, y and z are three long rows (the result is a transposed view).
-    """
-    height, width = image_size
-    parts = (np.arange(supersample, dtype=np.float32) + 0.5) / supersample
-    grid = np.ones((3, supersample, supersample, height, width), np.float32)
-    grid[0] = np.arange(width, dtype=np.float32) + parts[None, :, None, None]
-    grid[1] = np.arange(height, dtype=np.float32)[:, None] + parts[:, None, None, None]
-    to_world = cameras.world_to_camera[frame, :3, :3].T @ np.linalg.inv(cameras.intrinsics[frame])
-    rays = to_world @ grid.reshape(3, -1)
-    return (rays / np.sqrt((rays * rays).sum(axis=0))).T

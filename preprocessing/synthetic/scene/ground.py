@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from preprocessing.synthetic.scene.colours import RGB, Colours, hsv
+from preprocessing.rendering.colours import RGB, Colours, hsv
 
 FADE_M = 9.0
 """Distance over which the ground's pattern fades: far tiles are smaller than a pixel and would flicker."""

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL import Image, UnidentifiedImageError
 
-from preprocessing.synthetic.scene.colours import Colours
+from preprocessing.rendering.colours import Colours
 from preprocessing.synthetic.scene.light import Lamp, Light, towards
 
 SUFFIXES = (".hdr", ".exr", ".png", ".jpg", ".jpeg")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from preprocessing.synthetic.scene.colours import RGB, Colours, hsv
+from preprocessing.rendering.colours import RGB, Colours, hsv
 from preprocessing.synthetic.scene.ground import Waves, sample_waves
 from preprocessing.synthetic.scene.walls import meet_walls
 

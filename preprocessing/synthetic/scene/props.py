@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float, Int
 
-from preprocessing.synthetic.scene.colours import RGB, hsv
+from preprocessing.rendering.colours import RGB, hsv
 
 Triangles = Float[np.ndarray, "_ 3 3"]
 

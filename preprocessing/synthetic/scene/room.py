@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from preprocessing.synthetic.scene.colours import RGB, Colours, hsv
+from preprocessing.rendering.colours import RGB, Colours, hsv
 from preprocessing.synthetic.scene.ground import is_odd
 from preprocessing.synthetic.scene.walls import meet_walls
 

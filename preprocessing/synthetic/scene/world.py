@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from preprocessing.rendering.colours import Colours
 from preprocessing.synthetic.scene import ground, props
-from preprocessing.synthetic.scene.colours import Colours
 from preprocessing.synthetic.scene.ground import Ground, sample_ground
 from preprocessing.synthetic.scene.hdri import Panorama, read_panorama
 from preprocessing.synthetic.scene.light import Light, sample_light

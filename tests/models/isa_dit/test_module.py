@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 
 from models.batch import LatentBatch
 from models.isa_dit import ISADiTConfig
-from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions, load_dit
+from models.isa_dit.load import load_dit
+from models.isa_dit.module import ConditionDropout, ISADiTModule, drop_conditions
 from models.isa_dit.sampling import sample
 from pipelines.callbacks.guard import Guard
 

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 
 from models.batch import BodyBatch, ClipBatch
 from models.vae import Gaussian, VAEConfig, VideoVAE
+from models.vae.load import load_vae
 from models.vae.losses import LossWeights, hinge_discriminator, hinge_generator
-from models.vae.module import VAEModule, load_vae
+from models.vae.module import VAEModule
 from models.vae.noise import sample_at
 from pipelines.callbacks.guard import Guard, gradient_norms
 

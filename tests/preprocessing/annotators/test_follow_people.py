@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from preprocessing.annotators.follow_people import DETECT_EVERY, follow_people
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.annotators.pose import Pose, Region
-from preprocessing.stages.track_people import TrackConfig, join
+from preprocessing.stages.track_people import join
 from preprocessing.video import read_frames
 from tests.people_factory import standing
 

@@ -7,8 +7,9 @@ import pytest
 
 from preprocessing.executor import Rejected
 from preprocessing.places import VideoError
-from preprocessing.stages.split_scenes import SplitConfig, Window, cut_windows, frame_step, scan
+from preprocessing.stages.split_scenes import SplitConfig, cut_windows, scan
 from preprocessing.video import write_video
+from preprocessing.window import Window, frame_step
 
 CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from preprocessing.annotators.follow_people import Stretch
+from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.annotators.pose import PoseLandmarks
 from preprocessing.executor import Rejected
-from preprocessing.stages.track_people import TrackConfig, track_people
+from preprocessing.stages.track_people import track_people
 from tests.people_factory import standing
 
 CONFIG = TrackConfig(min_found_share=0.6, max_gap_frames=4, max_jump=0.5, max_people=3, max_stray_share=0.3)

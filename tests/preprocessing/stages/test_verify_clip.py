@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from models.body import load_body
+from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import Bodies, Cameras
 from preprocessing.stages.limits import VerifyLimits
 from preprocessing.stages.verify_clip import camera_turn, close_frames, id_switches, verify_clip
-from preprocessing.synthetic.render.bodies import render_bodies
 
 SIZE, FRAMES = (96, 128), 12
 RED, BLUE = (200, 30, 20), (10, 40, 220)

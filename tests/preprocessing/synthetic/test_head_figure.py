@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from models.body import HEAD_JOINT_NAMES, HeadModel, SurfacePoints, load_body
+from preprocessing.rendering.tracer import Meshes, Tracer
 from preprocessing.synthetic.people.head import HeadPaint, paint_head
 from preprocessing.synthetic.people.head_looks import BEARDS, HAIR_STYLES, NECKLINES, Looks, sample_looks
 from preprocessing.synthetic.people.head_shape import cover_m, measure_head
-from preprocessing.synthetic.render.tracer import Meshes, Tracer
 
 BARE = {"style": "bald", "beard": "none", "blush": 0.0}
 

@@ -8,19 +8,21 @@ import pytest
 import torch
 
 from models.body import JOINT_NAMES, BodyModel
+from preprocessing.rendering.posing import posed_vertices
+from preprocessing.rendering.rays import directions, eyes
+from preprocessing.rendering.tracer import Meshes, Tracer, vertex_normals
 from preprocessing.sample import Cameras
 from preprocessing.synthetic.cast import as_bodies
 from preprocessing.synthetic.motion.performance import perform
 from preprocessing.synthetic.people.cloth import NUM_DYES, PATTERNS
-from preprocessing.synthetic.people.figure import Figure, dress, posed_vertices
+from preprocessing.synthetic.people.figure import Figure, dress
 from preprocessing.synthetic.people.glyphs import CHARACTERS, SIGNS, glyph
 from preprocessing.synthetic.people.measures import measure
 from preprocessing.synthetic.people.paint import OutfitPaint
 from preprocessing.synthetic.people.person import Person, person
 from preprocessing.synthetic.people.skirt import PLACES_ROUND
 from preprocessing.synthetic.people.volume import thickness
-from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
-from preprocessing.synthetic.scene.cameras import directions, eyes, look_at
+from preprocessing.synthetic.scene.cameras import look_at
 
 SIZE = (96, 96)
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from models.geometry import invert_rigid, pixel_centres, project
-from preprocessing.synthetic.scene.cameras import MOVES, directions, eyes, look_at, place, sample_shot
+from preprocessing.rendering.rays import directions, eyes
+from preprocessing.synthetic.scene.cameras import MOVES, look_at, place, sample_shot
 
 SIZE = (48, 64)
 

@@ -8,14 +8,14 @@ import torch
 from benchmarks.synthetic_quality import points_on_masks
 from models.body import BodyModel, SurfacePoints
 from models.geometry import plucker_rays
+from preprocessing.rendering.posing import posed_vertices
+from preprocessing.rendering.rays import directions, eyes
+from preprocessing.rendering.tracer import Meshes, Tracer
 from preprocessing.sample import Geometry, Sample
 from preprocessing.sample_files import decode, decode_geometry, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize, world_of
 from preprocessing.synthetic.motion.plan import Seat
-from preprocessing.synthetic.people.figure import posed_vertices
-from preprocessing.synthetic.render.tracer import Meshes, Tracer
 from preprocessing.synthetic.render.view import Stage
-from preprocessing.synthetic.scene.cameras import directions, eyes
 from preprocessing.synthetic.scene.world import Place
 
 SIZE = 128

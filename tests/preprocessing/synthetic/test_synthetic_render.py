@@ -5,15 +5,16 @@ import torch
 
 from models.body import BodyModel, SurfacePoints
 from models.geometry import invert_rigid, plucker_rays, project
+from preprocessing.rendering.bodies import render_bodies, render_maps
+from preprocessing.rendering.posing import posed_vertices
+from preprocessing.rendering.rays import directions, eyes
+from preprocessing.rendering.tracer import Meshes, Tracer, vertex_normals
 from preprocessing.sample import Bodies, Cameras, Sample
 from preprocessing.sample_files import decode, encode
 from preprocessing.synthetic.clip import ClipSettings, synthesize
-from preprocessing.synthetic.people.figure import dress, posed_vertices
+from preprocessing.synthetic.people.figure import dress
 from preprocessing.synthetic.people.person import person
-from preprocessing.synthetic.render.bodies import render_bodies, render_maps
 from preprocessing.synthetic.render.clip_render import Scene, render_clip
-from preprocessing.synthetic.render.tracer import Meshes, Tracer, vertex_normals
-from preprocessing.synthetic.scene.cameras import directions, eyes
 from preprocessing.synthetic.scene.world import Place
 
 SIZE = (64, 64)

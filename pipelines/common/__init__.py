@@ -1,0 +1,1 @@
+"""What programs share: the command line, the device, the MLflow run, checkpoints that are whole."""

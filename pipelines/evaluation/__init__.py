@@ -1,0 +1,1 @@
+"""What scores and shows what networks made: measures are in ``pipelines/metrics``."""

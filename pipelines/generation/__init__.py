@@ -1,0 +1,1 @@
+"""What ``generate`` needs: bodies, cameras and pictures that a user names, and the networks that animate them."""
