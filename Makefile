@@ -8,12 +8,13 @@ PYTHON := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 READY  := $(VENV)/.ready
 
-OUT      ?= outputs/shards
 WORKERS  ?= $(shell nproc)
 EXECUTOR ?= local
 CONFIG   ?= configs/prepare/default.yaml
-CHECKPOINT ?= outputs/demo/dit/last.ckpt
-VAE      ?= outputs/demo/vae/last.ckpt
+# Networks that a fit of one's own left, or else those of `make demo`.
+FITTED   := $(if $(wildcard outputs/dit/last.ckpt),outputs,outputs/demo)
+CHECKPOINT ?= $(FITTED)/dit/last.ckpt
+VAE      ?= $(FITTED)/vae/last.ckpt
 
 # sam2 and deepspeed come as source: they are built after torch, against it, without their CUDA parts.
 SOURCE_ONLY := ^(sam2|deepspeed)==
@@ -58,26 +59,29 @@ demo-real: $(READY)  ## The same path, continued on real clips: make demo-real V
 	@$(call need,VIDEOS,VIDEOS=folder)
 	$(PYTHON) -m pipelines.demo real --videos "$(VIDEOS)" --base outputs/demo --out outputs/demo-real --workers $(WORKERS)
 
-shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=folder
-	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=folder)
+shards check-shards: OUT ?= data/shards
+shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OUT=data/shards
+	@$(call need,VIDEOS,VIDEOS=folder-or-list OUT=data/shards)
 	$(PYTHON) -m pipelines.prepare --videos "$(VIDEOS)" --out "$(OUT)" --config $(CONFIG) \
 	   --executor $(EXECUTOR) --workers $(WORKERS) $(if $(GPU_ACTORS),--gpu_actors $(GPU_ACTORS)) \
 	   $(if $(GPUS_PER_ACTOR),--gpus_per_actor $(GPUS_PER_ACTOR))
 
-check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=folder
+check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=data/shards
 	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS)
 
 COUNT ?= 512
 SIZE  ?= 64
 SET   ?= train
-synthetic: $(READY)  ## Synthetic clips to shards: make synthetic SET=train OUT=folder COUNT=512 SIZE=64 [SPLIT=test]
+synthetic: OUT ?= data/synthetic
+synthetic: $(READY)  ## Synthetic clips to shards: make synthetic SET=train OUT=data/synthetic COUNT=512 SIZE=64 [VAL=16] [SPLIT=test]
 	$(PYTHON) -m pipelines.synthesize --set $(SET) $(if $(SPLIT),--split $(SPLIT)) --out "$(OUT)" --count $(COUNT) \
-	  --size $(SIZE) --workers $(WORKERS)
+	  $(if $(VAL),--val $(VAL)) --size $(SIZE) --workers $(WORKERS)
 
 CAMERA ?= own
 generate: $(READY)  ## Animate a picture: make generate REFERENCE=a.png MOTION=dance.mp4 OUT=c.mp4 [CAMERA=orbit] [BACKGROUND=b.mp4] [PEOPLE=2]
 	@$(call need,REFERENCE,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	@$(call need,MOTION,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
+	@$(call need,OUT,REFERENCE=a.png MOTION=walk.npz OUT=c.mp4)
 	$(PYTHON) -m pipelines.generate clip --reference "$(REFERENCE)" --motion "$(MOTION)" --camera "$(CAMERA)" \
 	  $(if $(BACKGROUND),--background "$(BACKGROUND)") $(if $(PEOPLE),--people $(PEOPLE)) --checkpoint "$(CHECKPOINT)" --vae "$(VAE)" --out "$(OUT)"
 

@@ -30,8 +30,23 @@ def test_any_number_of_workers_writes_the_same_shards(tmp_path: Path) -> None:
         main(arguments(tmp_path / "1", clips_per_shard=1, count=3))
 
 
+def test_one_folder_may_hold_what_a_fit_trains_and_validates_on(tmp_path: Path) -> None:
+    main(arguments(tmp_path / "both", val=1))
+    assert [row.split for row in read_manifest(tmp_path / "both")] == ["train", "train", "val"]
+    main(arguments(tmp_path / "alone", count=1, split="val"))
+    (alone,), (*_, beside) = read_manifest(tmp_path / "alone"), read_manifest(tmp_path / "both")
+    assert (beside.key, beside.sha256) == (alone.key, alone.sha256)
+
+
 @pytest.mark.parametrize(
-    ("wrong", "says"), [({"count": 0}, "count"), ({"size": 30}, "30"), ({"num_frames": 6}, "5 or 9")]
+    ("wrong", "says"),
+    [
+        ({"count": 0}, "count"),
+        ({"size": 30}, "30"),
+        ({"num_frames": 6}, "5 or 9"),
+        ({"val": -1}, "not -1"),
+        ({"val": 2, "split": "val"}, "beside those of val"),
+    ],
 )
 def test_mistakes_are_explained(tmp_path: Path, wrong: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
