@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MIN_TIME = 1e-3
+"""Times nearer to the data than this count as this where an x0 is turned into a flow."""
+
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """``v(x_t, t)`` with ``t`` of shape ``B``."""
 
@@ -41,6 +44,13 @@ def data_from_velocity(
 ) -> Float[Tensor, " B *rest"]:
     """The x0 that ``v`` points at: x0 = x_t + t v."""
     return x_t + _like(t, x_t) * v
+
+
+def velocity_from_data(
+    x_t: Float[Tensor, " B *rest"], x0: Float[Tensor, " B *rest"], t: Float[Tensor, " B"]
+) -> Float[Tensor, " B *rest"]:
+    """The v that leads from ``x_t`` to ``x0``: v = (x0 - x_t) / t, at times of at least ``MIN_TIME``."""
+    return (x0 - x_t) / _like(t.clamp(min=MIN_TIME), x_t)
 
 
 def shift_timesteps(t: Tensor, shift: float) -> Tensor:

@@ -49,10 +49,10 @@ def ndc_points(body: BodyBatch) -> Float[Tensor, "B F K 3"]:
 
 
 class BodyTokens(nn.Module):
-    """Eq. 8: Y_i = F_mlp(PE(G_i)). Three things are added to it, and can be left out by config:
+    """Eq. 8: Y_i = F_mlp(PE(G_i)). Three things are changed in it, and can be left out by config:
 
-    * ``merge_frames``: one token stands for a point in all four frames of a latent, its places read one after another.
-      Eq. 9 has four tokens, which see each other through time alone and cost four times as much.
+    * ``merge_frames``: one token stands for a point in all four frames of a latent, its places read one after another,
+      in the place of Eq. 9's four tokens, which see each other through time alone and cost four times as much.
     * ``point_identity``: each point's place on the body in the T-pose, so that a token knows which part of the body it
       is; without it only the pose tells a left hand from a right one.
     * ``place_in_latent``: which of its latent's four frames a token stands for. Eq. 9 lets a latent attend to the
@@ -81,7 +81,7 @@ class BodyTokens(nn.Module):
         place = place_in_latent(encoded.shape[1], encoded.device)
         if self.merge_frames:
             encoded = rearrange(group_by_latent(encoded), "B f k K C -> B f K (k C)")
-            place = place[::TEMPORAL_FACTOR].clamp(max=1)
+            place = (torch.arange(encoded.shape[1], device=place.device) > 0).long()
         if self.point_identity:
             rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
             encoded = torch.cat([encoded, repeat(rest, "B K C -> B n K C", n=encoded.shape[1])], dim=-1)

@@ -75,34 +75,54 @@ class InterspatialAttention(nn.Module):
         self.nobody_logit.copy_(nearest * torch.linspace(*NOBODY_RANGE, self.heads))
 
     def forward(
-        self, x: Tensor, context: Tensor, values: Tensor, group: Group, group_context: Group,
+        self,
+        x: Float[Tensor, "B n1 m1 D"],
+        context: Float[Tensor, "B n2 m2 E"],
+        values: Float[Tensor, "B n2 m2 E"],
+        group: Group,
+        group_context: Group,
         context_mask: Bool[Tensor, "b m"] | None = None,
-    ) -> Float[Tensor, "b n D"]:  # fmt: skip
+    ) -> Float[Tensor, "b n D"]:
         """What each token gathers, one sequence a latent: nothing at all where there is nobody to be seen.
 
         ``context_mask`` is False for tokens that must not be seen; without it all are."""
-        q = self.norm_q(group(self.q(x)))
-        k = self.norm_k(group_context(self.k(context)))
-        v = group_context(self.v(values))
+        q = self.norm_q(group(self.q(x)))  # Q(·) of Eq. 12
+        k = self.norm_k(group_context(self.k(context)))  # K(·)
+        v = split_heads(group_context(self.v(values)), self.heads)  # V(·)
         if context_mask is None:
-            return self.out(attend(q, k, split_heads(v, self.heads)))
-        scale = q.shape[-1] ** -0.5
+            return self.out(attend(q, k, v))
         hidden = repeat(~context_mask, "b m -> b heads 1 m", heads=self.heads)
         bias = torch.zeros_like(hidden, dtype=q.dtype).masked_fill(hidden, -torch.inf)
-        if self.nobody_value is not None and self.nobody_logit is not None:
-            # Nobody's logit comes through one more channel, 1 in queries and 0 in keys of bodies. As a bias it would
-            # have a gradient, which fused kernels write for every pair of tokens or, on a CPU, refuse.
-            crowd = (context_mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
-            logit = (self.nobody_logit + crowd[:, None]) / scale
-            width = q.shape[-1]
-            more = 8 - width % 8  # and zeros up to a multiple of 8, as kernels on GPUs want it
-            q, k = F.pad(q, (0, more), value=1.0), F.pad(k, (0, more, 1, 0))
-            k[:, :, 0, width] = logit.to(k.dtype)
-            v = torch.cat([repeat(self.nobody_value.to(v.dtype), "A -> b 1 A", b=len(v)), v], dim=1)
-            return self.out(attend(q, k, split_heads(v, self.heads), F.pad(bias, (1, 0)), scale))
+        if self.nobody_value is not None:
+            scale = q.shape[-1] ** -0.5
+            q, k, v = self._beside_nobody(q, k, v, context_mask)
+            return self.out(attend(q, k, v, F.pad(bias, (1, 0)), scale))
         somebody = context_mask.any(dim=-1)[:, None, None]
         bias = bias.masked_fill(~somebody[..., None], 0)  # a softmax over nothing is NaN
-        return self.out(attend(q, k, split_heads(v, self.heads), bias)) * somebody
+        return self.out(attend(q, k, v, bias)) * somebody
+
+    def _beside_nobody(
+        self,
+        q: Float[Tensor, "b heads n C"],
+        k: Float[Tensor, "b heads m C"],
+        v: Float[Tensor, "b heads m A"],
+        mask: Bool[Tensor, "b m"],
+    ) -> tuple[Float[Tensor, "b heads n C8"], Float[Tensor, "b heads 1+m C8"], Float[Tensor, "b heads 1+m A"]]:
+        """Queries, keys and values with nobody as the first key.
+
+        Nobody's logit comes through one more channel, 1 in queries and 0 in keys of bodies. As a bias it would have a
+        gradient, which fused kernels write for every pair of tokens or, on a CPU, refuse.
+        """
+        assert self.nobody_value is not None
+        assert self.nobody_logit is not None
+        width = q.shape[-1]
+        crowd = (mask.sum(dim=-1).clamp(min=1) / NOBODY_KEYS).log()
+        logit = (self.nobody_logit + crowd[:, None]) / width**-0.5
+        more = 8 - width % 8  # and zeros up to a multiple of 8, as kernels on GPUs want it
+        q, k = F.pad(q, (0, more), value=1.0), F.pad(k, (0, more, 1, 0))
+        k[:, :, 0, width] = logit.to(k.dtype)
+        nobody = rearrange(self.nobody_value.to(v.dtype), "(heads A) -> heads 1 A", heads=self.heads)
+        return q, k, torch.cat([nobody.expand(len(v), -1, -1, -1), v], dim=2)
 
 
 def of_latents(z: Float[Tensor, "B f S D"]) -> Float[Tensor, "Bf S D"]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from models import flow
 from models.batch import BodyBatch, Conditions
 from models.geometry import pixels_to_ndc
 from models.isa_dit.blocks import ISAGroup
@@ -24,9 +25,6 @@ from models.isa_dit.ispe import SinusoidalEncoding
 from models.isa_dit.layers import AdaLN
 from models.isa_dit.tokens import ConditionTokens, NullWhereDropped
 from models.timeline import group_by_latent
-
-MIN_TIME = 1e-3
-"""Times nearer to the data than this count as this where a predicted x0 is turned into a flow."""
 
 
 class TimeEmbedding(nn.Module):
@@ -148,4 +146,4 @@ class ISADiT(nn.Module):
         )
         if self.config.prediction == "flow":
             return out
-        return (out - x_t) / t.clamp(min=MIN_TIME)[:, None, None, None, None]
+        return flow.velocity_from_data(x_t, out, t)

@@ -139,7 +139,8 @@ class Mid(nn.Module):
 class Downsample(nn.Module):
     """Strided causal convolution: ``1 + 2k`` frames become ``1 + k`` where ``time_stride`` is 2.
 
-    Pixels are padded right and below only, as the weights of SD3's autoencoder expect.
+    Sec. 4.1 says that Stable Diffusion 3's autoencoder pools means here; its published weights are of strided
+    convolutions, which are what is inflated. Pixels are padded right and below only, as those weights expect.
     """
 
     def __init__(self, channels: int, time_stride: int, space_stride: int) -> None:

@@ -4,7 +4,8 @@
 
     L = λ_L1 L_L1 + λ_p L_p + λ_KL L_KL + λ_reg L_reg + λ_3DGAN L_3DGAN + λ_2DGAN L_2DGAN
 
-The KL divergence is ``Gaussian.kl``; the paper gives no weights, so the defaults are HunyuanVideo's.
+The KL divergence is ``Gaussian.kl``. The paper gives no weights: the defaults are HunyuanVideo's, but for λ_reg,
+which HunyuanVideo has no term for.
 """
 
 from __future__ import annotations

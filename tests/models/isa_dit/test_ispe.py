@@ -8,7 +8,7 @@ from einops import rearrange
 
 from models.geometry import pixel_centres, pixels_to_ndc, points_to_ndc
 from models.isa_dit import ISADiTConfig
-from models.isa_dit.isa import InterspatialAttention, ISATransformerBlock
+from models.isa_dit.isa import InterspatialAttention, of_latents, ISATransformerBlock
 from models.isa_dit.ispe import SinusoidalEncoding, add_encoding
 
 FOCAL, SIDE = 40.0, 32
@@ -83,9 +83,9 @@ def test_the_share_of_attention_that_bodies_get_is_a_silhouette_from_the_start(w
     body = torch.rand(4 * points, 3) * torch.tensor([1.0, 2, 0]) - torch.tensor([1.0, 1, 0])
     z = add_encoding(torch.randn(1, 64, width), scale * encoding(pixels)[None])
     y = add_encoding(torch.randn(1, 4 * points, body_width), scale * encoding(body)[None])
-    same = torch.nn.Identity()
-    share = look(z, y, y, same, same, torch.ones(1, 4 * points, dtype=torch.bool))[0, :, 0]
+    z, y = z[:, None], y[:, None]
+    share = look(z, y, y, of_latents, of_latents, torch.ones(1, 4 * points, dtype=torch.bool))[0, :, 0]
     assert share[pixels[:, 0] < -0.2].mean() > 0.6
     assert share[pixels[:, 0] > 0.6].mean() < 0.3
-    nobody_there = look(z, y, y, same, same, torch.zeros(1, 4 * points, dtype=torch.bool))
+    nobody_there = look(z, y, y, of_latents, of_latents, torch.zeros(1, 4 * points, dtype=torch.bool))
     assert nobody_there.abs().max() < 1e-6
