@@ -8,7 +8,7 @@ from einops import rearrange
 
 from models.geometry import pixel_centres, pixels_to_ndc, points_to_ndc
 from models.isa_dit import ISADiTConfig
-from models.isa_dit.isa import InterspatialAttention, of_latents, ISATransformerBlock
+from models.isa_dit.isa import InterspatialAttention, ISATransformerBlock, of_latents
 from models.isa_dit.ispe import SinusoidalEncoding, add_encoding
 
 FOCAL, SIDE = 40.0, 32
