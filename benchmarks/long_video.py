@@ -21,7 +21,6 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal
 from unittest import mock
 
 import numpy as np
@@ -43,11 +42,11 @@ from benchmarks.seams import (
     side_by_side_starts,
 )
 from benchmarks.vae import OWN_MAPPING, cost, in_own_process
-from datamodules.surface import take_body_frames
 from datamodules.transforms import take_frames
 from models.batch import Conditions
 from models.body import load_body
 from models.isa_dit.windows import Windows
+from models.precision import Precision
 from models.timeline import TEMPORAL_FACTOR, num_latents
 from pipelines import generate
 from pipelines.generation.animator import Animator, conditions
@@ -68,7 +67,7 @@ class Settings:
 
     dit: str
     vae: str
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
     steps: int
     guidance: float
     window: int | None
@@ -120,7 +119,7 @@ def by_itself(told: Conditions, start: int, length: int) -> Conditions:
     Less than ``length`` latents where the clip ends."""
     latents = told.background_latents[:, :, start : start + length]
     frames = range(TEMPORAL_FACTOR * start, TEMPORAL_FACTOR * (start + latents.shape[2] - 1) + 1)
-    return replace(told, background_latents=latents, body=take_body_frames(told.body, list(frames)))
+    return replace(told, background_latents=latents, body=told.body.at_frames(list(frames)))
 
 
 def beside_starts(given: Settings, frames: int) -> list[int]:

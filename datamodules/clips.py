@@ -19,10 +19,8 @@ from datamodules.stream import StreamDataModule
 from datamodules.surface import Surface
 from datamodules.transforms import fit, take_frames
 from models.batch import ClipBatch, from_levels
-from preprocessing.sample import Bodies, Sample
+from preprocessing.sample import Bodies, FrameArray, Sample
 from preprocessing.sample_files import decode, decode_bodies
-
-FrameArray = UInt8[np.ndarray, "F H W 3"]
 
 
 class ClipDataset(Dataset):

@@ -18,7 +18,7 @@ from datamodules.mixture import Mixture, counts_of
 from datamodules.references import choose_references
 from datamodules.shards import Shards
 from datamodules.stream import StreamDataModule, collate
-from datamodules.surface import Surface, take_body_frames
+from datamodules.surface import Surface
 from models.batch import BodyBatch, LatentBatch, ReferenceBatch, from_levels
 from models.files.checkpoint import read_checkpoint
 from preprocessing.sample import BodyMaps
@@ -93,7 +93,7 @@ class LatentDataset(Dataset):
         background = torch.zeros_like(latents)
         if sample.background_latents is not None:
             background = self.info.normalise(torch.from_numpy(sample.background_latents))
-        in_window = take_body_frames(body, list(range(self.info.num_frames)))
+        in_window = body.at_frames(list(range(self.info.num_frames)))
         if self.maps is not None:
             if sample.maps is None:
                 raise ValueError(
@@ -110,7 +110,7 @@ class LatentDataset(Dataset):
             reference=ReferenceBatch(
                 latents=stills[None],
                 clip_tokens=torch.from_numpy(sample.reference_tokens[pictures])[None],
-                body=take_body_frames(body, sample.reference_frames[pictures].tolist()),
+                body=body.at_frames(sample.reference_frames[pictures].tolist()),
                 shown=shown[None],
             ),
             body=in_window,
@@ -135,17 +135,8 @@ def without_padding(batch: LatentBatch) -> LatentBatch:
     reference = batch.reference
     return replace(
         batch,
-        body=_only(batch.body, people),
-        reference=replace(reference, body=_only(reference.body, people), shown=reference.shown[:, people]),
-    )
-
-
-def _only(body: BodyBatch, people: slice) -> BodyBatch:
-    return replace(
-        body,
-        points=body.points[:, people],
-        rest_points=body.rest_points[:, people],
-        person_mask=body.person_mask[:, people],
+        body=batch.body.of_people(people),
+        reference=replace(reference, body=reference.body.of_people(people), shown=reference.shown[:, people]),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from einops import repeat
 from jaxtyping import Float
@@ -80,14 +78,3 @@ class Surface:
             world_to_camera=torch.from_numpy(cameras.world_to_camera)[None],
             image_size=image_size,
         )
-
-
-def take_body_frames(body: BodyBatch, frames: list[int]) -> BodyBatch:
-    """The bodies as they stand in some frames, without pictures of them."""
-    return replace(
-        body,
-        points=body.points[:, :, frames],
-        intrinsics=body.intrinsics[:, frames],
-        world_to_camera=body.world_to_camera[:, frames],
-        maps=None,
-    )

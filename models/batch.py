@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
@@ -60,6 +60,25 @@ class BodyBatch(Batch):
     """(H, W) in pixels that ``intrinsics`` refers to."""
     maps: Float[Tensor, "B 4 F H W"] | None = None
     """Pictures of the bodies, for a 2D ControlNet alone: three channels in [-1, 1] and where a body is (0 or 1)."""
+
+    def at_frames(self, frames: Int[Tensor, " n"] | list[int]) -> BodyBatch:
+        """The bodies as they stand in these frames."""
+        return replace(
+            self,
+            points=self.points[:, :, frames],
+            intrinsics=self.intrinsics[:, frames],
+            world_to_camera=self.world_to_camera[:, frames],
+            maps=None if self.maps is None else self.maps[:, :, frames],
+        )
+
+    def of_people(self, people: slice) -> BodyBatch:
+        """These people alone."""
+        return replace(
+            self,
+            points=self.points[:, people],
+            rest_points=self.rest_points[:, people],
+            person_mask=self.person_mask[:, people],
+        )
 
 
 @dataclass

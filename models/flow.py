@@ -11,10 +11,14 @@ The sign of ``v`` is the opposite of Stable Diffusion 3's (``ε - x0``): flip th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Sampler = Literal["euler", "midpoint"]
+"""Names of ``SAMPLERS``."""
 
 MIN_TIME = 1e-3
 """Times nearer to the data than this count as this where an x0 is turned into a flow."""
@@ -125,4 +129,4 @@ def midpoint(v: Velocity, noise: Float[Tensor, " B *rest"], times: Float[Tensor,
         yield x
 
 
-SAMPLERS = {"euler": euler, "midpoint": midpoint}
+SAMPLERS: dict[Sampler, Callable[..., Iterator[Tensor]]] = {"euler": euler, "midpoint": midpoint}

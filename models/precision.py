@@ -6,11 +6,14 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
+
+Precision = Literal["fp32", "bf16"]
+"""As programs ask for it; see ``mixed`` for what comes of it."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

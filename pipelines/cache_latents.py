@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from datamodules.latent_files import INFO, LatentInfo, LatentSample, checkpoint_
 from datamodules.shards import Shards
 from models.body import BodyModel, load_body
 from models.isa_dit.clip import load_clip_vision
+from models.precision import Precision
 from models.timeline import check_num_frames
 from models.vae.load import load_vae
 from pipelines.common.cli import run
@@ -105,7 +106,7 @@ def cache_latents(
     batch_size: int = 8,
     num_workers: int = 0,
     clips_per_shard: int = 1000,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     device: str | None = None,
 ) -> None:
     """Encode all clips of shard folders into a latent folder.

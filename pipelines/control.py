@@ -19,7 +19,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -33,6 +32,8 @@ from datamodules.latents import LatentDataModule, map_kind
 from datamodules.shards import Shards
 from datamodules.surface import Surface
 from models.batch import ClipBatch, Conditions, LatentBatch
+from models.flow import Sampler
+from models.precision import Precision
 from pipelines.common.cli import run
 from pipelines.common.tracking import log_result
 from pipelines.evaluation.control_picture import Shown, Video, draw, points_in_picture
@@ -83,9 +84,9 @@ def control(
     batch_size: int = 8,
     steps: int = 30,
     guidance: float = 2.0,
-    sampler: Literal["euler", "midpoint"] = "euler",
+    sampler: Sampler = "euler",
     seed: int = 0,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     device: str | None = None,
 ) -> None:
     """Measure how far each condition is heeded.

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import save_file
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from datamodules.latents import DATA_MODULES
 from models.files.checkpoint import part_of, read_checkpoint
 from models.files.weight_files import EXPORTED, METADATA
+from models.precision import Precision
 from pipelines.common.checkpoint_files import whole_file
 from pipelines.common.cli import run
 
@@ -32,7 +32,7 @@ KEPT = DATA_MODULES
 """What else of a checkpoint is needed to use its network: what the latents were."""
 
 
-def export(checkpoint: str, out: str, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
+def export(checkpoint: str, out: str, dtype: Precision = "fp32") -> None:
     """Write the averaged weights of a fit into one safetensors file.
 
     Args:

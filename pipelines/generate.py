@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -24,7 +23,8 @@ from tqdm import tqdm
 from datamodules.latent_files import checkpoint_hash
 from datamodules.latents import LatentDataModule, map_kind
 from models.body import load_body
-from models.flow import check_interval
+from models.flow import Sampler, check_interval
+from models.precision import Precision
 from pipelines.common.cli import run
 from pipelines.common.panels import contact_sheet
 from pipelines.common.tracking import log_result
@@ -54,11 +54,11 @@ def clip(
     steps: int = 30,
     guidance: float = 2.0,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
-    sampler: Literal["euler", "midpoint"] = "euler",
+    sampler: Sampler = "euler",
     seed: int = 0,
     window: int | None = None,
     overlap: int | None = None,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     device: str | None = None,
 ) -> None:
     """One clip: the people of one picture, or of several, moving as told.
@@ -155,9 +155,9 @@ def split(
     steps: int = 30,
     guidance: float = 2.0,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
-    sampler: Literal["euler", "midpoint"] = "euler",
+    sampler: Sampler = "euler",
     seed: int = 0,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = "fp32",
     device: str | None = None,
 ) -> None:
     """Every clip of a split again, from its reference pictures, motion, camera and background: ``OUT/KEY.mp4``.

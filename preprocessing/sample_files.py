@@ -22,15 +22,12 @@ import zipfile
 import zlib
 
 import numpy as np
-from jaxtyping import UInt8
 
 from preprocessing.places import VideoError
-from preprocessing.sample import Bodies, Cameras, Geometry, Presence, Sample, SampleError, check
+from preprocessing.sample import Bodies, Cameras, FrameArray, Geometry, Presence, Sample, SampleError, check
 from preprocessing.video import decode_frames, encode_frames
 
 SCHEMA_VERSION = 1
-
-FrameArray = UInt8[np.ndarray, "F H W 3"]
 
 
 def encode(sample: Sample) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from tqdm.auto import tqdm
 
 from models import flow
 from models.batch import Conditions
+from models.flow import Sampler
 from models.isa_dit.transformer import ISADiT
 from models.isa_dit.windows import Windows, blended, window_of
 
@@ -29,7 +29,7 @@ def sample(
     given: Conditions,
     steps: int = 30,
     guidance: float = 2.0,
-    sampler: Literal["euler", "midpoint"] = "euler",
+    sampler: Sampler = "euler",
     seed: int = 0,
     windows: Windows | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from models.batch import BodyBatch, Conditions
+from models.batch import Conditions
 from models.flow import Velocity
 from models.timeline import TEMPORAL_FACTOR, num_frames
 
@@ -77,19 +77,8 @@ def window_of(given: Conditions, start: int, length: int) -> Conditions:
     latents = latents_of(start, length).to(given.background_latents.device)
     frames = torch.arange(num_frames(length), device=latents.device)
     frames[1:] += TEMPORAL_FACTOR * start
-    return replace(
-        given, background_latents=given.background_latents[:, :, latents], body=_frames_of(given.body, frames)
-    )
-
-
-def _frames_of(body: BodyBatch, frames: Int[Tensor, " F"]) -> BodyBatch:
-    return replace(
-        body,
-        points=body.points[:, :, frames],
-        intrinsics=body.intrinsics[:, frames],
-        world_to_camera=body.world_to_camera[:, frames],
-        maps=None if body.maps is None else body.maps[:, :, frames],
-    )
+    background = given.background_latents[:, :, latents]
+    return replace(given, background_latents=background, body=given.body.at_frames(frames))
 
 
 def blended(flow_of: Callable[[int], Velocity], windows: Windows, latents: int) -> Velocity:

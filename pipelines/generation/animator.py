@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,18 +16,18 @@ from datamodules.latents import fitted_on, map_channels, map_kind
 from datamodules.surface import Surface
 from models.batch import Conditions, ReferenceBatch
 from models.body import load_body
+from models.flow import Sampler
 from models.isa_dit.clip import load_clip_vision
 from models.isa_dit.load import network_in, read_dit
 from models.isa_dit.sampling import sample
 from models.isa_dit.windows import Windows
-from models.precision import mixed
+from models.precision import Precision, mixed
 from models.timeline import SPATIAL_FACTOR, TEMPORAL_FACTOR, num_frames, num_latents
 from models.vae.load import load_vae
 from pipelines.common.device import choose_device
 from preprocessing.rendering.bodies import render_maps
-from preprocessing.sample import Bodies, Cameras, Sample
+from preprocessing.sample import Bodies, Cameras, FrameArray, Sample
 
-FrameArray = UInt8[np.ndarray, "F H W 3"]
 Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
 """A ``FrameArray``, or frames as they come."""
 
@@ -53,7 +52,7 @@ class Animator:
         ValueError: if a file is not such a checkpoint, or the two do not belong together.
     """
 
-    def __init__(self, dit: str, vae: str, precision: Literal["fp32", "bf16"], device: str | None) -> None:
+    def __init__(self, dit: str, vae: str, precision: Precision, device: str | None) -> None:
         self.device = choose_device(device)
         self.autocast = precision == "bf16"
         checkpoint = read_dit(dit)
@@ -64,7 +63,7 @@ class Animator:
 
     @torch.inference_mode()
     def generate(
-        self, given: Conditions, steps: int, guidance: float, sampler: Literal["euler", "midpoint"], seed: int,
+        self, given: Conditions, steps: int, guidance: float, sampler: Sampler, seed: int,
         windows: Windows | None = None, guidance_interval: tuple[float, float] = (0.0, 1.0),
     ) -> Float[Tensor, "B c f h w"]:  # fmt: skip
         """Normalised latents of one clip for each row of ``given``."""

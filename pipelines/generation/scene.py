@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy.spatial.transform import Rotation
 
 from datamodules.shards import Shards
 from datamodules.transforms import cover, fit, take_frames
@@ -187,8 +188,7 @@ def _orbit(own: Cameras, bodies: Bodies) -> Cameras:
     axis = np.eye(3)[np.abs(down).argmax()] * -np.sign(down[np.abs(down).argmax()])  # the world axis that points up
     moved = []
     for angle in np.deg2rad(np.linspace(0, ORBIT_DEGREES, frames)):
-        cross = np.cross(np.eye(3), axis)
-        turn = np.eye(3) + np.sin(angle) * -cross + (1 - np.cos(angle)) * cross @ cross
+        turn = Rotation.from_rotvec(angle * axis).as_matrix()
         camera = np.eye(4)
         camera[:3, :3] = first[:3, :3] @ turn.T
         camera[:3, 3] = -camera[:3, :3] @ (centre + turn @ (eye - centre))

@@ -140,9 +140,11 @@ class _Between:
 
     def turn(self, pose: Float32[np.ndarray, "n J 3"]) -> Float32[np.ndarray, "F J 3"]:
         """The shorter way round, evenly (slerp)."""
-        turned = pose[self.before]
-        for index in np.flatnonzero(self.before != self.after):
-            here, there = (Rotation.from_rotvec(pose[side[index]]) for side in (self.before, self.after))
-            way = (here.inv() * there).as_rotvec()
-            turned[index] = (here * Rotation.from_rotvec(self.share[index] * way)).as_rotvec()
+        turned, between = pose[self.before], self.before != self.after
+        if not between.any():
+            return turned
+        here, there = (Rotation.from_rotvec(pose[side[between]].reshape(-1, 3)) for side in (self.before, self.after))
+        way = (here.inv() * there).as_rotvec().reshape(-1, *pose.shape[1:])
+        part = Rotation.from_rotvec((self.share[between, None, None] * way).reshape(-1, 3))
+        turned[between] = (here * part).as_rotvec().reshape(way.shape)
         return turned

@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from scipy.spatial.transform import Rotation
 
 from models.body import BodyModel
 from models.geometry import to_camera
@@ -150,9 +151,5 @@ def nearest_m(body: BodyModel, bodies: Bodies, cameras: Cameras) -> float:
 
 def camera_turn(cameras: Cameras) -> float:
     """Largest angle, degrees, between the camera's axes in one frame and in the next."""
-    rotation = cameras.world_to_camera[:, :3, :3].astype(np.float64)
-    between = rotation[1:] @ rotation[:-1].swapaxes(1, 2)
-    # From the skew part, as the arc cosine of the trace is blind to small angles.
-    sine = np.linalg.norm(between - between.swapaxes(1, 2), axis=(1, 2)) / np.sqrt(8)
-    cosine = (np.trace(between, axis1=1, axis2=2) - 1) / 2
-    return float(np.degrees(np.arctan2(sine, cosine)).max(initial=0.0))
+    axes = Rotation.from_matrix(cameras.world_to_camera[:, :3, :3].astype(np.float64))
+    return float(np.degrees((axes[1:] * axes[:-1].inv()).magnitude()).max(initial=0.0))
