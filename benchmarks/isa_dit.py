@@ -4,7 +4,7 @@
     python -m benchmarks.isa_dit --sizes 512 --people 4 --repeats 3
     python -m benchmarks.isa_dit --out docs/results/isa_dit_speed.json
 
-An ISA group (Fig. 8: spatial, temporal, body and ISA blocks, camera and CLIP) updates the video three times. ``ISA``
+An ISA layer (Fig. 8: spatial, temporal, body and ISA blocks, camera and CLIP) updates the video three times. ``ISA``
 has one body token a latent for each point, as by default; ``frames`` one for each frame (Eq. 9). They stand against
 three transformer blocks whose tokens all attend to all others, as video transformers have them: plain ones of the parts
 that ours are made of, and diffusers' own ``WanTransformerBlock`` (which attends to a text as well).
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from models.isa_dit.blocks import ISAGroup
+from models.isa_dit.blocks import ISALayer
 from models.isa_dit.config import ISADiTConfig
 from models.isa_dit.layers import TransformerBlock
 from models.isa_dit.tokens import ConditionTokens
@@ -39,10 +39,10 @@ from pipelines.common.memory import keep_freed_memory
 
 PATCH, CLIP_TOKENS, CLIP_WIDTH, ENCODING = 2, 257, 1280, 96
 BLOCKS = 3
-"""Full-attention blocks that one ISA group stands against."""
+"""Full-attention blocks that one ISA layer stands against."""
 
 TARGETS = {(512, 1): 3.0, (768, 1): 8.0, (512, 4): 1.8}
-"""(Pixels, people) → how many times cheaper an ISA group is meant to be than the plain full-attention blocks."""
+"""(Pixels, people) → how many times cheaper an ISA layer is meant to be than the plain full-attention blocks."""
 
 Row = dict[str, float]
 
@@ -75,13 +75,13 @@ class Wan(nn.Module):
         return z
 
 
-def isa_group(given: argparse.Namespace, size: int, people: int, merge_frames: bool) -> Callable[[], Any]:
+def isa_layer(given: argparse.Namespace, size: int, people: int, merge_frames: bool) -> Callable[[], Any]:
     """One layer of ours, ready to run."""
     config = ISADiTConfig(
         width=given.width, body_width=given.body_width, heads=given.heads, body_heads=given.body_heads,
         clip_width=CLIP_WIDTH, merge_frames=merge_frames,
     )  # fmt: skip
-    group = ISAGroup(config, ENCODING, last=False).eval()
+    layer = ISALayer(config, ENCODING, last=False).eval()
     latents, side, points = num_latents(given.frames), size // SPATIAL_FACTOR // PATCH, people * given.points
     times = latents if merge_frames else given.frames
     tokens = ConditionTokens(
@@ -97,7 +97,7 @@ def isa_group(given: argparse.Namespace, size: int, people: int, merge_frames: b
         torch.randn(1, given.width),
         torch.randn(side**2, ENCODING),
     )
-    return lambda: group(z, tokens.body, time_, pe_s, tokens)
+    return lambda: layer(z, tokens.body, time_, pe_s, tokens)
 
 
 def full_attention(given: argparse.Namespace, size: int) -> Callable[[], Any]:
@@ -146,8 +146,8 @@ def measure(given: argparse.Namespace) -> dict[str, Row]:
     jobs: dict[str, tuple[Any, ...]] = {f"matmul {given.width}": (matmul, given.width)}
     for size in given.sizes:
         for people in given.people:
-            jobs[f"ISA {size} {people}"] = isa_group, given, size, people, True
-            jobs[f"frames {size} {people}"] = isa_group, given, size, people, False
+            jobs[f"ISA {size} {people}"] = isa_layer, given, size, people, True
+            jobs[f"frames {size} {people}"] = isa_layer, given, size, people, False
         jobs |= {f"full {size}": (full_attention, given, size)}
         jobs |= {f"wan {size}": (wan, given, size)} if given.wan else {}
     rows = {name: {"gmac": gmac(*job)} for name, job in jobs.items()}

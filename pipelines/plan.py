@@ -82,7 +82,7 @@ def plan_dit(
         with FlopCounterMode(display=False) as counter, kept_for_backward(network) as kept:
             loss = network(x_t, t, network.condition(given)).square().mean()
         forward = counter.get_total_flops()
-        activations = sum(kept.values()) + (_largest_group(network, given) if config.checkpoint_groups else 0)
+        activations = sum(kept.values()) + (_largest_layer(network, given) if config.checkpoint_layers else 0)
         with FlopCounterMode(display=False) as counter:
             loss.backward()
     return Plan(parameters_by_part(network), forward, forward + counter.get_total_flops(), activations)
@@ -142,24 +142,24 @@ def kept_for_backward(network: nn.Module) -> Iterator[Counter[int]]:
         del kept[storage]
 
 
-def _largest_group(network: ISADiT, given: Conditions) -> int:
-    """Bytes that one group keeps while it is computed again for its gradient."""
-    config, (group, *_) = network.config, network.groups
+def _largest_layer(network: ISADiT, given: Conditions) -> int:
+    """Bytes that one layer keeps while it is computed again for its gradient."""
+    config, (layer, *_) = network.config, network.layers
     tokens = network.condition(given)
     batch, latents = given.background_latents.shape[0], given.background_latents.shape[2]
     z = torch.empty(batch, latents, tokens.camera.shape[2], config.width, requires_grad=True)
     pe_s = torch.empty(z.shape[2], tokens.pe_g.shape[-1])
     with kept_for_backward(network) as kept:
-        group(z, tokens.body, torch.empty(batch, config.width), pe_s, tokens)
+        layer(z, tokens.body, torch.empty(batch, config.width), pe_s, tokens)
     return sum(kept.values())
 
 
 def parameters_by_part(network: ISADiT) -> dict[str, int]:
-    """Blocks of all groups together, by their name in ``ISAGroup``; the rest as ``in and out``."""
+    """Blocks of all layers together, by their name in ``ISALayer``; the rest as ``in and out``."""
     parts: Counter[str] = Counter()
     for name, parameter in network.named_parameters():
         within = name.split(".")
-        parts[within[2] if within[0] == "groups" else "in and out"] += parameter.numel()
+        parts[within[2] if within[0] == "layers" else "in and out"] += parameter.numel()
     return dict(parts)
 
 

@@ -18,7 +18,7 @@ from models.isa_dit.layers import TransformerBlock
 from models.isa_dit.tokens import ConditionTokens
 
 
-class ISAGroup(nn.Module):
+class ISALayer(nn.Module):
     """One layer of Fig. 8. With a ``control`` other than ISA, a ControlNet takes the place of the body branch.
 
     Args:

@@ -19,7 +19,7 @@ class ISADiTConfig:
     body_width: int = 128
     """E."""
     depth: int = 4
-    """Groups: one each of the spatial, temporal, body and ISA blocks."""
+    """Layers: one each of the spatial, temporal, body and ISA blocks."""
     heads: int = 4
     body_heads: int = 4
     clip_width: int = 64
@@ -63,5 +63,5 @@ class ISADiTConfig:
     ``benchmarks/tiny_fit.py``)."""
     timestep_shift: float = 1.0
     """s of ``flow.shift_timesteps``, in training and in sampling: 1 at low resolution, 3 at SD3's."""
-    checkpoint_groups: bool = False
+    checkpoint_layers: bool = False
     """Recompute activations in the backward pass: memory for time."""

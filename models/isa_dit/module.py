@@ -224,7 +224,7 @@ class ISADiTModule(L.LightningModule):
 
 def require_meaning(saved: dict[str, Any], config: ISADiTConfig, where: str | Path) -> None:
     """Raise ``ValueError`` if weights fitted under ``saved`` would mean something else under ``config``."""
-    free = {"timestep_shift", "checkpoint_groups", "start_gate", "local_start"}  # of the fit, not of the function
+    free = {"timestep_shift", "checkpoint_layers", "start_gate", "local_start"}  # of the fit, not of the function
     ours = asdict(config)
     if wrong := [name for name in ours if name not in free and saved.get(name) != ours[name]]:
         raise ValueError(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.files.pretrained import find_weights
 from models.geometry import pixels_to_ndc
-from models.isa_dit.blocks import ISAGroup
+from models.isa_dit.blocks import ISALayer
 from models.isa_dit.transformer import ISADiT
 
 log = logging.getLogger(__name__)
@@ -79,10 +79,10 @@ def start_from_sd3(network: ISADiT, weights: Weights, grid: tuple[int, int]) -> 
     network.patchify.bias.copy_(weights["pos_embed.proj.bias"])
     _fit_positions(network, weights["pos_embed.pos_embed"], grid)
     _copy_time(network, weights)
-    for index, group in enumerate(network.groups):
-        assert isinstance(group, ISAGroup)
-        _copy_block(group, _under(weights, f"transformer_blocks.{index}."))
-        _begin_with_nothing(group)
+    for index, layer in enumerate(network.layers):
+        assert isinstance(layer, ISALayer)
+        _copy_block(layer, _under(weights, f"transformer_blocks.{index}."))
+        _begin_with_nothing(layer)
     if any(".attn2." in name for name in weights):
         log.warning("the second attention of these weights' blocks is left out: this network has none")
 
@@ -121,12 +121,12 @@ def _copy_time(network: ISADiT, weights: Weights) -> None:
     out.bias.add_(constant)
 
 
-def _copy_block(group: ISAGroup, weights: Weights) -> None:
-    """Eq. 15 from theirs, the modulation of the group with it."""
-    six = 6 * group.modulation_z.in_features  # 3.5's have three more, for the second attention
-    group.modulation_z.weight.copy_(weights["norm1.linear.weight"][:six])
-    group.modulation_z.bias.copy_(weights["norm1.linear.bias"][:six])
-    block = group.spatial
+def _copy_block(layer: ISALayer, weights: Weights) -> None:
+    """Eq. 15 from theirs, the modulation of the layer with it."""
+    six = 6 * layer.modulation_z.in_features  # 3.5's have three more, for the second attention
+    layer.modulation_z.weight.copy_(weights["norm1.linear.weight"][:six])
+    layer.modulation_z.bias.copy_(weights["norm1.linear.bias"][:six])
+    block = layer.spatial
     nn.init.zeros_(block.adaln.offset)
     _copy(block.attention.qkv, weights, "attn.to_q", "attn.to_k", "attn.to_v")
     _copy(block.attention.out, weights, "attn.to_out.0")
@@ -139,13 +139,13 @@ def _copy_block(group: ISAGroup, weights: Weights) -> None:
     _copy(out, weights, "ff.net.2")
 
 
-def _begin_with_nothing(group: ISAGroup) -> None:
+def _begin_with_nothing(layer: ISALayer) -> None:
     """What else writes to the video begins at zero; cross-attention does anyway."""
-    last = [group.temporal.attention.out, group.temporal.feed_forward[2]]
-    if group.control is None:
-        last += [group.isa.rendering.out, group.isa.feed_forward_z[2]]
+    last = [layer.temporal.attention.out, layer.temporal.feed_forward[2]]
+    if layer.control is None:
+        last += [layer.isa.rendering.out, layer.isa.feed_forward_z[2]]
     else:
-        nn.init.zeros_(group.control.gate)
+        nn.init.zeros_(layer.control.gate)
     for layer in last:
         assert isinstance(layer, nn.Linear)
         nn.init.zeros_(layer.weight)

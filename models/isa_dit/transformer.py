@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from models import flow
 from models.batch import BodyBatch, Conditions
 from models.geometry import pixels_to_ndc
-from models.isa_dit.blocks import ISAGroup
+from models.isa_dit.blocks import ISALayer
 from models.isa_dit.body_tokens import BodyTokens, ndc_points, point_mask
 from models.isa_dit.camera import CameraTokens
 from models.isa_dit.config import ISADiTConfig
@@ -64,10 +64,10 @@ class ISADiT(nn.Module):
         self.time = TimeEmbedding(width)
         self.patchify = nn.Linear(3 * config.latent_channels * patch**2, width)
         self.position = nn.Linear(self.ispe.channels, width, bias=False)
-        self.groups = nn.ModuleList(
-            ISAGroup(config, self.ispe.channels, last=layer == config.depth - 1) for layer in range(config.depth)
+        self.layers = nn.ModuleList(
+            ISALayer(config, self.ispe.channels, last=layer == config.depth - 1) for layer in range(config.depth)
         )
-        for module in self.groups.modules():
+        for module in self.layers.modules():
             if isinstance(module, AdaLN):
                 module.open_gates(config.start_gate)
         self.final_norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
@@ -79,8 +79,8 @@ class ISADiT(nn.Module):
 
     def inner_linears(self) -> list[nn.Linear]:
         """The linear layers between tokens and tokens: all of the blocks' but those that read the timestep."""
-        modulations = {layer for group in self.groups for layer in (group.modulation_z, group.modulation_y)}
-        return [m for m in self.groups.modules() if isinstance(m, nn.Linear) and m not in modulations]
+        modulations = {linear for layer in self.layers for linear in (layer.modulation_z, layer.modulation_y)}
+        return [m for m in self.layers.modules() if isinstance(m, nn.Linear) and m not in modulations]
 
     def condition(self, given: Conditions) -> ConditionTokens:
         """Everything that does not depend on the noisy latents or on t."""
@@ -129,11 +129,11 @@ class ISADiT(nn.Module):
         x = rearrange(x, "B c f (h p) (w q) -> B f (h w) (c p q)", p=patch, q=patch)
         z = self.patchify(x) + self.position(place.to(x.dtype))
         y, time = tokens.body, self.time(t)
-        for group in self.groups:
-            if self.config.checkpoint_groups and self.training:
-                z, y = checkpoint(group, z, y, time, pe_s, tokens, use_reentrant=False)
+        for layer in self.layers:
+            if self.config.checkpoint_layers and self.training:
+                z, y = checkpoint(layer, z, y, time, pe_s, tokens, use_reentrant=False)
             else:
-                z, y = group(z, y, time, pe_s, tokens)
+                z, y = layer(z, y, time, pe_s, tokens)
 
         shift, scale = self.final_modulation(time)[:, None, None].chunk(2, dim=-1)
         out = rearrange(

@@ -38,7 +38,7 @@ def dit_arguments(latents: str | Path, folder: str | Path, *more: str) -> list[s
         "--checkpoint.monitor=null", "--checkpoint.every_n_train_steps=3", "--model.optimizer=adamw",
         "--model.config.latent_channels=4", "--model.config.patch_size=1", "--model.config.width=32",
         "--model.config.body_width=24", "--model.config.heads=2", "--model.config.body_heads=2",
-        "--model.config.num_frequencies=4", "--model.config.checkpoint_groups=true", "--model.ema_decay=0.9",
+        "--model.config.num_frequencies=4", "--model.config.checkpoint_layers=true", "--model.ema_decay=0.9",
         "--model.dropout.reference=0.3", "--model.dropout.body=0.3", "--model.dropout.camera=0.3",
         "--model.warmup_steps=2", *more,
     ]  # fmt: skip

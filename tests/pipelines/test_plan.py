@@ -65,7 +65,7 @@ def test_activations_are_those_that_a_run_keeps():
 
 def test_checkpointing_trades_memory_for_operations():
     plain, checkpointed = (
-        plan_dit(ISADiTConfig(**SIZES, depth=6, checkpoint_groups=on), **SHAPE) for on in (False, True)
+        plan_dit(ISADiTConfig(**SIZES, depth=6, checkpoint_layers=on), **SHAPE) for on in (False, True)
     )
     assert checkpointed.activation_bytes < 0.5 * plain.activation_bytes
     assert checkpointed.step_flops == pytest.approx(plain.step_flops + plain.forward_flops, rel=0.05)

@@ -45,9 +45,9 @@ def test_a_spatial_block_is_theirs_without_a_text():
     theirs, ours = sd3(), ISADiT(CONFIG).eval()
     start_from_sd3(ours, theirs.state_dict(), (SIDE // 2, SIDE // 2))
     z, time = torch.randn(2, 3, 16, WIDTH), torch.randn(2, WIDTH)
-    for group, block in zip(ours.groups, theirs.transformer_blocks, strict=True):
-        modulation = group.modulation_z(torch.nn.functional.silu(time)).unflatten(1, (6, WIDTH))
-        found = group.spatial(z, modulation)
+    for layer, block in zip(ours.layers, theirs.transformer_blocks, strict=True):
+        modulation = layer.modulation_z(torch.nn.functional.silu(time)).unflatten(1, (6, WIDTH))
+        found = layer.spatial(z, modulation)
         normed, gate_a, shift_f, scale_f, gate_f = block.norm1(z.flatten(0, 1), emb=time.repeat_interleave(3, 0))
         x = z.flatten(0, 1) + gate_a[:, None] * block.attn(normed)
         expected = x + gate_f[:, None] * block.ff(block.norm2(x) * (1 + scale_f[:, None]) + shift_f[:, None])
@@ -92,7 +92,7 @@ def test_weights_are_read_from_a_folder_and_missing_ones_are_named(tmp_path):
     ours = ISADiT(CONFIG)
     load_trunk_weights(ours, tmp_path, (4, 4))
     expected = sd3().transformer_blocks[0].attn.to_out[0].weight
-    torch.testing.assert_close(ours.groups[0].spatial.attention.out.weight, expected)
+    torch.testing.assert_close(ours.layers[0].spatial.attention.out.weight, expected)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"holds neither .* nor transformer/"):
         load_trunk_weights(ours, tmp_path / "empty", (4, 4))

@@ -89,7 +89,7 @@ def test_the_network_starts_at_zero_flow(make_conditions):
 def test_a_motion_backwards_is_another_motion(tiny, make_conditions):
     """The four frames of a latent have an order: the set of their points alone would be the same."""
     given = make_conditions(1)
-    for block in tiny.groups:  # attention through time would tell them apart as well
+    for block in tiny.layers:  # attention through time would tell them apart as well
         block.body_temporal.forward = lambda y, modulation: y
     still = replace(given.body, world_to_camera=given.body.world_to_camera[:, :1].expand(-1, 9, -1, -1))
     backwards = replace(still, points=still.points[:, :, [0, 4, 3, 2, 1, 8, 7, 6, 5]])
@@ -122,7 +122,7 @@ def test_checkpointing_gives_the_same_gradients(tiny, make_conditions):
     given = make_conditions(1)
 
     def gradients(on: bool) -> list[torch.Tensor]:
-        tiny.config.checkpoint_groups = on
+        tiny.config.checkpoint_layers = on
         tiny.train().zero_grad()
         x_t = torch.ones_like(given.background_latents)
         tiny(x_t, torch.tensor([0.3, 0.8]), tiny.condition(given)).square().sum().backward()

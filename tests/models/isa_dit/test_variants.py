@@ -67,7 +67,7 @@ def test_without_reconstruction_body_tokens_never_see_the_video(make_conditions)
     given, kept = make_conditions(1), []
     for options in ({"reconstruction": False}, {}):
         made = network(options)
-        made.groups[1].isa.register_forward_hook(lambda block, inputs, output: kept.append(inputs[1]))
+        made.layers[1].isa.register_forward_hook(lambda block, inputs, output: kept.append(inputs[1]))
         tokens = made.condition(given)
         for seed in (0, 1):
             torch.manual_seed(seed)
