@@ -22,7 +22,7 @@ from jaxtyping import Int
 from webdataset.tariterators import base_plus_ext
 
 MANIFEST = "manifest.parquet"
-COLUMNS = ("key", "shard", "split", "num_frames", "height", "width", "offset", "num_bytes")
+COLUMNS = ("key", "shard", "split", "num_frames", "num_people", "height", "width", "offset", "num_bytes")
 """What a manifest must tell of a clip for it to be read; it may tell more."""
 
 
@@ -97,6 +97,16 @@ class Shards:
                 f"{short} of {len(self)} clips of split {self.split!r} have fewer than num_frames={num_frames} "
                 f"frames{f' after start={start}' if start else ''} (clip {worst.key!r} has {most}): set num_frames to "
                 f"at most {most} or prepare longer clips"
+            )
+
+    def require_people(self, max_people: int) -> None:
+        """Raise ``ValueError`` naming the clip with the most people if any has more than ``max_people``."""
+        people = self.rows.column("num_people")
+        if crowded := np.count_nonzero(people > max_people):
+            worst = int(people.argmax())
+            raise ValueError(
+                f"{crowded} of {len(self)} clips of split {self.split!r} have more than max_people={max_people} people "
+                f"(clip {self.rows[worst].key!r} has {people[worst]}): set max_people to at least {people[worst]}"
             )
 
     def read(self, index: int) -> tuple[str, dict[str, bytes]]:

@@ -42,6 +42,10 @@ def test_errors_name_the_fault_and_the_fix(tmp_path):
         Shards(folder, "val")
     with pytest.raises(ValueError, match=r"2 of 2 clips.*num_frames=17.*has 9.*at most 9"):
         Shards(folder, "train").require_frames(17)
+    crowd = small_shards(tmp_path / "crowd", train=2, val=0, test=0, people=3)
+    Shards([str(folder), str(crowd)], "train").require_people(3)
+    with pytest.raises(ValueError, match=r"2 of 4 clips.*max_people=2 people .clip '.*' has 3.: .* at least 3"):
+        Shards([str(folder), str(crowd)], "train").require_people(2)
     pq.write_table(pa.table({"key": ["a"], "split": ["train"]}), folder / "manifest.parquet")
     with pytest.raises(ValueError, match="no column shard, num_frames"):
         Shards(folder, "train")
