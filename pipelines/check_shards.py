@@ -30,7 +30,7 @@ from preprocessing.check_shards import (
     list_shards,
     out_of_range,
 )
-from preprocessing.manifest import ManifestRow
+from preprocessing.manifest import ManifestRow, read_split_shares
 
 
 def check_shards(
@@ -52,7 +52,8 @@ def check_shards(
     listed = list_shards(folder)
     if latents := (folder / INFO).exists():
         LatentInfo.load(folder)
-    check = partial(CheckShard, check_latents if latents else CheckPixels(rendered, min_iou, body))
+    pixels = CheckPixels(rendered, min_iou, body, read_split_shares(folder))
+    check = partial(CheckShard, check_latents if latents else pixels)
     damage = list(check_manifest(folder, listed))
     for outcome in executor.run(check, listed, workers, "check", "shard"):
         damage += outcome.result or []

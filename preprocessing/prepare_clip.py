@@ -94,10 +94,11 @@ class PrepareClip:
                     "licence": source.licence,
                     "origin": source.origin,
                     "caption": source.caption,
+                    "group": source.group,
                     "scores": scores,
                     "scores_of_people": made.scores_of_people,
                     "annotators": made.annotators,
                 },
             )
-            packed = pack_clip(sample, split_of(clip.sha256, config.split_shares))
+            packed = pack_clip(sample, split_of(source.group or clip.sha256, config.split_shares))
         return PreparedClip(packed, scores, draw_sheet(sample, self.body))

@@ -74,6 +74,7 @@ def told_by(meta: Mapping[str, Any]) -> dict[str, Any]:
         "licence": meta["licence"],
         "origin": meta.get("origin", ""),
         "caption": meta.get("caption", ""),
+        "group": meta.get("group", ""),
         **{name: meta["scores"].get(name) for name in SCORES},
     }
 
