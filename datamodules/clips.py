@@ -35,7 +35,7 @@ class ClipDataset(Dataset):
         global_batch: samples of a step over all ranks, which are of one bucket.
 
     Raises:
-        ValueError: if a clip is too short, or has more people than ``surface`` takes.
+        ValueError: if a clip is too short, has more people than ``surface`` takes, or other bodies than it poses.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class ClipDataset(Dataset):
         global_batch: int = 1,
     ) -> None:
         shards.require_people(surface.max_people)
+        if surface.body is not None:
+            shards.require_body(surface.body)
         self.buckets, self.bucket_of = [Bucket(size, num_frames)], np.zeros(len(shards), int)
         self.order: Callable[[int], int] | None = None
         if training and buckets:

@@ -49,7 +49,7 @@ class LatentDataset(Dataset):
     """Cached clips as batches of one; reference pictures as ``choose_references`` takes them from the cached ones.
 
     Raises:
-        ValueError: if a clip has more people than ``surface`` takes.
+        ValueError: if a clip has more people than ``surface`` takes, or other bodies than it poses.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class LatentDataset(Dataset):
         weights: list[float] | None = None,
     ) -> None:
         shards.require_people(surface.max_people)
+        if surface.body is not None:
+            shards.require_body(surface.body)
         self.references = references
         self.order = Mixture(shards.sizes, counts_of(weights, shards.sizes), seed) if training else None
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training

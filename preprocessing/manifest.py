@@ -60,6 +60,8 @@ class ManifestRow:
     caption: str = ""
     group: str = ""
     """The original video that the source was cut from, where that is known: see ``Source.group``."""
+    body: str = ""
+    """Which one the betas and translations are of (``models.body.identity``); empty where nobody noted it."""
 
 
 SCHEMA = pa.schema(

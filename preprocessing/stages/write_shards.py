@@ -75,6 +75,7 @@ def told_by(meta: Mapping[str, Any]) -> dict[str, Any]:
         "origin": meta.get("origin", ""),
         "caption": meta.get("caption", ""),
         "group": meta.get("group", ""),
+        "body": meta.get("body", ""),
         **{name: meta["scores"].get(name) for name in SCORES},
     }
 

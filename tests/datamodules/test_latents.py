@@ -152,6 +152,16 @@ def test_a_clip_with_too_many_people_is_refused_before_any_is_read(tmp_path):
         LatentDataModule(str(folder), num_points=0).train_dataloader()
 
 
+def test_bodies_of_another_shape_space_are_refused(tmp_path):
+    folder = write_latents(tmp_path / "l", [make_latents(0)])
+    (row,) = read_manifest(folder)
+    write_manifest(folder, [dataclasses.replace(row, body="SMPL.pkl:0123456789abcdef")], job="test")
+    with pytest.raises(
+        ValueError, match=r"are of SMPL.pkl:0123456789abcdef, and data.body .or --body. is open: set it"
+    ):
+        LatentDataModule(str(folder), num_points=4).train_dataloader()
+
+
 def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):
     samples = [make_latents(i) for i in range(3)]
     data = LatentDataModule(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import webdataset as wds
 
+from models.body.identity import body_identity
+from models.body.open_body import ensure_open_body
 from pipelines import synthesize
 from pipelines.check_shards import check_shards
 from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards
@@ -152,6 +154,25 @@ def test_a_body_beside_its_mask_is_found(tmp_path: Path) -> None:
     write_manifest(tmp_path / "moved", out.rows, "test")
     assert [kind for kind, _ in found(tmp_path / "moved", drawn)] == ["body beside its mask"]
     assert found(tmp_path / "moved") == []
+
+
+def test_bodies_are_drawn_with_the_one_that_they_are_of(tmp_path: Path) -> None:
+    """Synthetic clips on a file of the user's own; that it is the open body's makes no difference."""
+    own, out = tmp_path / "MINE.npz", str(tmp_path / "out")
+    own.write_bytes(ensure_open_body().read_bytes())
+    words = ["--set", "tiny", "--count", "1", "--size", "64", "--num_frames", "5", "--out", out]
+    synthesize.main([*words, "--body", str(own), "--licence", "mine"])
+    (row,) = read_manifest(tmp_path / "out")
+    assert row.body == body_identity(own)
+    check_shards(out, rendered=1, body=str(own))
+    with pytest.raises(
+        ValueError, match=rf"out are of {row.body}, and --body .BODY=.*. is open: set it to the path of"
+    ):
+        check_shards(out, rendered=1)
+    check_shards(out, rendered=0)
+    write_manifest(tmp_path / "out", [replace(row, body="")], "test")
+    with pytest.raises(SystemExit):  # the sample says it, too
+        check_shards(out, rendered=0)
 
 
 def test_the_command_lists_all_and_ends_with_status_one(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
