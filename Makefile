@@ -66,8 +66,8 @@ shards: $(READY)  ## Real videos to shards: make shards VIDEOS=folder-or-list OU
 	   --executor $(EXECUTOR) --workers $(WORKERS) $(if $(GPU_ACTORS),--gpu_actors $(GPU_ACTORS)) \
 	   $(if $(GPUS_PER_ACTOR),--gpus_per_actor $(GPUS_PER_ACTOR))
 
-check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=data/shards
-	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS)
+check-shards: $(READY)  ## Prove a folder of shards, or list all that is wrong with it: make check-shards OUT=data/shards [BODY=SMPL_NEUTRAL.pkl]
+	$(PYTHON) -m pipelines.check_shards --shards "$(OUT)" --workers $(WORKERS) $(if $(BODY),--body "$(BODY)")
 
 COUNT ?= 512
 SIZE  ?= 64

@@ -125,6 +125,12 @@ class OneClip(Shards):
     def require_frames(self, num_frames: int, start: int = 0) -> None:
         """All have as many."""
 
+    def require_people(self, max_people: int) -> None:
+        """None has more."""
+
+    def require_body(self, body: str) -> None:
+        """All are of it."""
+
     def read(self, index: int) -> tuple[str, Files]:
         """What was put in."""
         return self.clip

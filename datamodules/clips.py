@@ -33,7 +33,7 @@ class ClipDataset(Dataset):
         global_batch: samples of a step over all ranks, which are of one bucket.
 
     Raises:
-        ValueError: if a clip is too short.
+        ValueError: if a clip is too short, has more people than ``surface`` takes, or other bodies than it poses.
     """
 
     def __init__(
@@ -52,6 +52,9 @@ class ClipDataset(Dataset):
         buckets: Sequence[Bucket] = (),
         global_batch: int = 1,
     ) -> None:
+        shards.require_people(surface.max_people)
+        if surface.body is not None:
+            shards.require_body(surface.body)
         self.buckets, self.bucket_of = [Bucket(size, num_frames)], np.zeros(len(shards), int)
         self.order: Callable[[int], int] | None = None
         if training and buckets:
@@ -143,7 +146,7 @@ class ClipDataModule(StreamDataModule):
         size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
         num_points: surface points a person; 0 for a VAE fit, which sees no bodies.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
-        max_people: P; a clip with more is an error.
+        max_people: P; a clip with more is an error. By default as many as the preparation keeps.
         window: (H, W) in pixels, multiples of 8: training sees windows of this size cut at random places; null for
             whole pictures. A VAE learns as much from windows and they cost less.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
@@ -161,7 +164,7 @@ class ClipDataModule(StreamDataModule):
         num_workers: int = 0,
         num_points: int = 0,
         body: str = "open",
-        max_people: int = 2,
+        max_people: int = 4,
         seed: int = 0,
         window: tuple[int, int] | None = None,
         augment: Augment | None = None,
@@ -184,7 +187,7 @@ class ClipDataModule(StreamDataModule):
         self.fixed_batch = bool(buckets)
 
     def dataset(self, split: str) -> ClipDataset:
-        """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
+        """Clips of a split; raises ``ValueError`` where there are none, they are too short, or have too many people."""
         surface = Surface(self.num_points, self.body, self.max_people)
         training = split == "train"
         return ClipDataset(

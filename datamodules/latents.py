@@ -46,7 +46,11 @@ def map_kind(control: str) -> MapKind | None:
 
 
 class LatentDataset(Dataset):
-    """Cached clips as batches of one; reference pictures as ``choose_references`` takes them from the cached ones."""
+    """Cached clips as batches of one; reference pictures as ``choose_references`` takes them from the cached ones.
+
+    Raises:
+        ValueError: if a clip has more people than ``surface`` takes, or other bodies than it poses.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,9 @@ class LatentDataset(Dataset):
         references: int = 1,
         weights: list[float] | None = None,
     ) -> None:
+        shards.require_people(surface.max_people)
+        if surface.body is not None:
+            shards.require_body(surface.body)
         self.references = references
         self.order = Mixture(shards.sizes, counts_of(weights, shards.sizes), seed) if training else None
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training
@@ -151,7 +158,7 @@ class LatentDataModule(StreamDataModule):
         vae: that autoencoder's checkpoint, if the fit decodes samples; another one is refused.
         num_points: surface points a person.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
-        max_people: P; a clip with more is an error.
+        max_people: P; a clip with more is an error. By default as many as the preparation keeps.
         maps: pictures of the bodies that a 2D ControlNet reads (``model.config.control``); None for ISA.
         references: reference pictures a clip. With several, each person is looked up in one of them, which teaches a
             network to take people from pictures of their own.
@@ -170,7 +177,7 @@ class LatentDataModule(StreamDataModule):
         num_workers: int = 0,
         num_points: int = 512,
         body: str = "open",
-        max_people: int = 2,
+        max_people: int = 4,
         seed: int = 0,
         cache: bool = False,
         maps: MapKind | None = None,
@@ -232,7 +239,7 @@ class LatentDataModule(StreamDataModule):
             info.require_vae(self.vae)
 
     def dataset(self, split: str) -> LatentDataset:
-        """Clips of a split; raises ``ValueError`` where there are none."""
+        """Clips of a split; raises ``ValueError`` where there are none, or they have too many people."""
         surface = Surface(self.num_points, self.body, self.max_people)
         shards = Shards(self.folders, split)
         options = split == "train", self.cache, self.maps, self.references, self.weights

@@ -22,8 +22,10 @@ from jaxtyping import Int
 from webdataset.tariterators import base_plus_ext
 
 MANIFEST = "manifest.parquet"
-COLUMNS = ("key", "shard", "split", "num_frames", "height", "width", "offset", "num_bytes")
+COLUMNS = ("key", "shard", "split", "num_frames", "num_people", "height", "width", "offset", "num_bytes")
 """What a manifest must tell of a clip for it to be read; it may tell more."""
+BODY = "body"
+"""The column that says which body betas are of; manifests of before it was noted have none."""
 
 
 class Row(NamedTuple):
@@ -62,6 +64,11 @@ class Rows(Sequence[Row]):
         """The numbers of all rows."""
         return self._table[name].to_numpy()
 
+    def distinct(self, name: str) -> dict[str, str]:
+        """Every text in a column, and the key of the first clip that has it."""
+        column, keys = self._table[name], self._table["key"]
+        return {text: keys[pc.index(column, text).as_py()].as_py() for text in pc.unique(column).to_pylist()}
+
 
 class Shards:
     """The clips of one split over one or more shard folders, in the order of their manifests.
@@ -99,6 +106,24 @@ class Shards:
                 f"at most {most} or prepare longer clips"
             )
 
+    def require_people(self, max_people: int) -> None:
+        """Raise ``ValueError`` naming the clip with the most people if any has more than ``max_people``."""
+        people = self.rows.column("num_people")
+        if crowded := np.count_nonzero(people > max_people):
+            worst = int(people.argmax())
+            raise ValueError(
+                f"{crowded} of {len(self)} clips of split {self.split!r} have more than max_people={max_people} people "
+                f"(clip {self.rows[worst].key!r} has {people[worst]}): set max_people to at least {people[worst]}"
+            )
+
+    def require_body(self, body: str) -> None:
+        """Raise ``ValueError`` naming a clip and both bodies if any clip's is not ``body`` (a name or path)."""
+        for noted, key in self.rows.distinct(BODY).items():
+            if noted:
+                from models.body.identity import require_same_body  # slow to import: a VAE fit does without
+
+                require_same_body(noted, body, f"clip {key!r} of split {self.split!r}", "data.body (or --body)")
+
     def read(self, index: int) -> tuple[str, dict[str, bytes]]:
         """Key and files (suffix → bytes) of a clip.
 
@@ -120,7 +145,10 @@ def _read_manifest(folder: Path) -> pa.Table:
     there = pq.read_schema(path).names
     if missing := [name for name in COLUMNS if name not in there]:
         raise ValueError(f"{path} has no column {', '.join(missing)}: rebuild it with this version's preparation")
-    return pq.read_table(path, columns=list(COLUMNS))
+    if BODY in there:
+        return pq.read_table(path, columns=[*COLUMNS, BODY])
+    table = pq.read_table(path, columns=list(COLUMNS))
+    return table.append_column(BODY, pa.array([""] * len(table), pa.string()))
 
 
 def _read_clip(row: Row) -> dict[str, bytes]:

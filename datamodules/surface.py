@@ -27,6 +27,8 @@ class Surface:
         if num_points < 0 or max_people < 1:
             raise ValueError(f"num_points={num_points} must be at least 0 and max_people={max_people} at least 1")
         self.max_people, self._points = max_people, None
+        self.body = body if num_points else None
+        """None where nothing looks at bodies."""
         if num_points:
             from models.body import SurfacePoints, load_body  # slow to import: a VAE fit does without
 

@@ -24,6 +24,7 @@ from datamodules.clips import to_pixels
 from datamodules.latent_files import INFO, LatentInfo, LatentSample, checkpoint_hash, encode_latents
 from datamodules.shards import Shards
 from models.body import BodyModel, load_body
+from models.body.identity import require_same_body
 from models.isa_dit.clip import load_clip_vision
 from models.precision import Precision
 from models.timeline import check_num_frames
@@ -131,7 +132,8 @@ def cache_latents(
         device: by default a GPU where there is one.
 
     Raises:
-        ValueError: if the folder is taken, clips differ in length or size, or the checkpoint is no autoencoder.
+        ValueError: if the folder is taken, clips differ in length or size, are to be drawn with another body than
+            theirs, or the checkpoint is no autoencoder.
     """
     folder, folders = Path(out), [Path(f) for f in (shards if isinstance(shards, list) else [shards])]
     if (folder / MANIFEST).exists():
@@ -142,6 +144,8 @@ def cache_latents(
     frames = num_frames or _common("num_frames", [row.num_frames for row in rows.values()])
     height_width = size or _common("size", [(row.height, row.width) for row in rows.values()])
     check_num_frames(frames)
+    for noted, key in {row.body: row.key for row in rows.values()}.items() if maps else ():
+        require_same_body(noted, body, f"clip {key!r}", "--body")
     if start < 0:
         raise ValueError(f"start is the number of a frame, not {start}")
     where = choose_device(device)

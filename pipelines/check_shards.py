@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.latent_files import INFO, LatentInfo, decode_latents
+from models.body.identity import OPEN, require_same_body
 from models.timeline import num_frames
 from pipelines.common.cli import run
 from preprocessing import executor
@@ -30,7 +31,7 @@ from preprocessing.check_shards import (
     list_shards,
     out_of_range,
 )
-from preprocessing.manifest import ManifestRow
+from preprocessing.manifest import ManifestRow, read_split_shares
 
 
 def check_shards(
@@ -46,13 +47,18 @@ def check_shards(
         body: a path to the SMPL or FLAME file of the bodies; by default the open ones.
 
     Raises:
-        ValueError: if there is no such folder, or it has no manifest.
+        ValueError: if there is no such folder, it has no manifest, or its bodies are to be drawn with another one.
     """
     folder = Path(shards)
     listed = list_shards(folder)
     if latents := (folder / INFO).exists():
         LatentInfo.load(folder)
-    check = partial(CheckShard, check_latents if latents else CheckPixels(rendered, min_iou, body))
+    elif rendered:
+        for noted in sorted({row.body for shard in listed for row in shard.rows}):
+            if body or noted not in OPEN:
+                require_same_body(noted, body or "open", str(folder), "--body (BODY= of make check-shards)")
+    pixels = CheckPixels(rendered, min_iou, body, read_split_shares(folder))
+    check = partial(CheckShard, check_latents if latents else pixels)
     damage = list(check_manifest(folder, listed))
     for outcome in executor.run(check, listed, workers, "check", "shard"):
         damage += outcome.result or []

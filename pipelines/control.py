@@ -80,7 +80,7 @@ def control(
     checkpoint: str = "outputs/dit/last.ckpt",
     vae: str = "outputs/vae/last.ckpt",
     body: str = "open",
-    max_people: int = 3,
+    max_people: int = 4,
     batch_size: int = 8,
     steps: int = 30,
     guidance: float = 2.0,

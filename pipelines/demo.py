@@ -191,7 +191,6 @@ def real(
     rows = read_manifest(shards)
     step(
         *("fit_dit", "fit", "--config", "configs/dit/tiny.yaml", "--seed_everything", seed),
-        *("--data.max_people", max(row.num_people for row in rows)),
         *("--model.init_from", fitted / "dit" / "last.ckpt", "--data.latents", latents),
         *("--data.vae", vae / "last.ckpt", "--checkpoint.dirpath", dit, *_limit(dit_steps)),
     )

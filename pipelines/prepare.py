@@ -113,7 +113,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         rejects = sorted([*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0))
         write_rejects(out, rejects)
         write_preview(out, cards, rejects, len(rows))
-        write_manifest(out, rows, job)
+        write_manifest(out, rows, job, config.split_shares)
         settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
         try:
             from pipelines.common.data_run import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from webdataset.tariterators import base_plus_ext
 
 from models.body import BodyModel, load_body
 from preprocessing.body_fitting.silhouette import mask_iou
-from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash
+from preprocessing.manifest import SPLITS, ManifestRow, read_manifest, sample_hash, split_of
 from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import NUM_HEAD_JOINTS, Sample, SampleError, out_of_range
 from preprocessing.sample_files import decode
@@ -63,15 +63,14 @@ def list_shards(folder: Path) -> list[Shard]:
 def check_manifest(folder: Path, shards: list[Shard]) -> Iterator[Damage]:
     """What is wrong with the rows themselves, and files that they do not know."""
     seen: dict[str, ManifestRow] = {}
-    split_of: dict[str, str] = {}
+    splits: dict[tuple[str, str], str] = {}
     for row in (row for shard in shards for row in shard.rows):
         if (twin := seen.setdefault(row.key, row)) is not row:
             yield Damage("doubled key", f"{row.shard} {row.key}", f"also in {twin.shard}")
-        source = row.key.rsplit("_", 2)[0]
-        if (split := split_of.setdefault(source, row.split)) != row.split:
-            yield Damage(
-                "source in two splits", f"{row.shard} {row.key}", f"{row.source} is in {split} and {row.split}"
-            )
+        for what, which, name in (("source", row.key.rsplit("_", 2)[0], row.source), ("group", row.group, row.group)):
+            if which and (split := splits.setdefault((what, which), row.split)) != row.split:
+                where = f"{row.shard} {row.key}"
+                yield Damage(f"{what} in two splits", where, f"{name} is in {split} and {row.split}")
         if row.split not in SPLITS:
             yield Damage("unknown split", f"{row.shard} {row.key}", f"{row.split!r} is none of {', '.join(SPLITS)}")
         elif not row.shard.startswith(f"{row.split}-"):
@@ -141,10 +140,13 @@ class CheckPixels:
         rendered: bodies of every so-manieth clip of a shard are drawn over its masks; 0 is none.
         min_iou: overlap of the two below which the body is somewhere else.
         body: a path to the SMPL or FLAME file of the bodies; by default the open ones.
+        split_shares: what ``split_of`` was given, where that chose the splits.
     """
 
-    def __init__(self, rendered: int, min_iou: float, body: str | None) -> None:
-        self.rendered, self.min_iou, self.body = rendered, min_iou, body
+    def __init__(
+        self, rendered: int, min_iou: float, body: str | None, split_shares: Mapping[str, float] | None = None
+    ) -> None:
+        self.rendered, self.min_iou, self.body, self.split_shares = rendered, min_iou, body, split_shares
         self._bodies: dict[str, BodyModel] = {}
 
     def __call__(self, row: ManifestRow, files: dict[str, bytes], number: int) -> Iterator[tuple[str, str]]:
@@ -156,6 +158,8 @@ class CheckPixels:
             return
         try:
             told = told_by(sample.meta)
+            if self.split_shares is not None:
+                told["split"] = split_of(sample.meta.get("group") or sample.meta["source_sha256"], self.split_shares)
         except (LookupError, TypeError, AttributeError) as error:
             yield "unreadable clip", f"its .json does not say all that it must ({error!r})"
             return

@@ -58,6 +58,10 @@ class ManifestRow:
     origin: str = ""
     """Where the source was published."""
     caption: str = ""
+    group: str = ""
+    """The original video that the source was cut from, where that is known: see ``Source.group``."""
+    body: str = ""
+    """Which one the betas and translations are of (``models.body.identity``); empty where nobody noted it."""
 
 
 SCHEMA = pa.schema(
@@ -95,15 +99,16 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def split_of(source_hash: str, shares: Mapping[str, float]) -> str:
-    """``train``, ``val`` or ``test`` by the source's hash alone: clips of a source never part, whatever else is there.
+def split_of(source: str, shares: Mapping[str, float]) -> str:
+    """``train``, ``val`` or ``test`` by the source alone (its group, or else its file's hash): its clips never part,
+    whatever else is there.
 
     Raises:
         ValueError: if ``shares`` are not those three, or do not add up to 1.
     """
     if set(shares) != set(SPLITS) or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError(f"split_shares must be shares of {', '.join(SPLITS)} that add up to 1, not {dict(shares)}")
-    position = int(hashlib.sha256(source_hash.encode()).hexdigest()[:8], 16) / 16**8
+    position = int(hashlib.sha256(source.encode()).hexdigest()[:8], 16) / 16**8
     for name in SPLITS:
         position -= shares[name]
         if position < 0:
@@ -122,9 +127,13 @@ def read_rejects(folder: Path) -> list[Reject]:
     return [Reject(**json.loads(line)) for line in (folder / REJECTED).read_text("utf-8").split("\n") if line]
 
 
-def write_manifest(folder: Path, rows: list[ManifestRow], job: str) -> None:
-    """``manifest.parquet``, atomically. ``job`` says what made it (see ``read_job``)."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA.with_metadata({"job": job}))
+def write_manifest(
+    folder: Path, rows: list[ManifestRow], job: str, split_shares: Mapping[str, float] | None = None
+) -> None:
+    """``manifest.parquet``, atomically. ``job`` says what made it (see ``read_job``), ``split_shares`` what
+    ``split_of`` was given, where that chose the splits."""
+    metadata = {"job": job} | ({"split_shares": json.dumps(dict(split_shares), sort_keys=True)} if split_shares else {})
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA.with_metadata(metadata))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     write_atomically(folder / MANIFEST, sink.getvalue().to_pybytes())
@@ -152,10 +161,19 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
 
 def read_job(folder: Path) -> str | None:
     """The ``job`` that made this folder, or None if it has no manifest. Raises ``ManifestError`` if it is damaged."""
+    metadata = _metadata(folder)
+    return None if metadata is None else metadata.get(b"job", b"").decode()
+
+
+def read_split_shares(folder: Path) -> dict[str, float] | None:
+    """Those that ``split_of`` chose the folder's splits with, or None if that is not known. Raises as ``read_job``."""
+    told = (_metadata(folder) or {}).get(b"split_shares")
+    return None if told is None else json.loads(told)
+
+
+def _metadata(folder: Path) -> dict[bytes, bytes] | None:
     path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    return (_read(path, pq.read_schema).metadata or {}).get(b"job", b"").decode()
+    return (_read(path, pq.read_schema).metadata or {}) if path.is_file() else None
 
 
 def _read(path: Path, read: Callable[[Path], Any]) -> Any:

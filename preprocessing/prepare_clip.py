@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from models.body import load_body
+from models.body.identity import body_identity
 from preprocessing.annotate import ANNOTATORS, ClipFrames
 from preprocessing.annotators.sam2_masks import MakeMasks
 from preprocessing.executor import Rejected, stage
@@ -58,6 +59,7 @@ class PrepareClip:
     def __init__(self, config: PrepareConfig, make_sam2: Callable[[], MakeMasks] | None = None) -> None:
         self.config = config
         self.body = load_body(config.estimate_body.body)
+        self.body_identity = body_identity(config.estimate_body.body)
         self.annotate = ANNOTATORS[config.track_people.annotator](config, self.body, make_sam2() if make_sam2 else None)
 
     def __call__(self, clip: Clip) -> PreparedClip:
@@ -94,10 +96,12 @@ class PrepareClip:
                     "licence": source.licence,
                     "origin": source.origin,
                     "caption": source.caption,
+                    "group": source.group,
+                    "body": self.body_identity,
                     "scores": scores,
                     "scores_of_people": made.scores_of_people,
                     "annotators": made.annotators,
                 },
             )
-            packed = pack_clip(sample, split_of(clip.sha256, config.split_shares))
+            packed = pack_clip(sample, split_of(source.group or clip.sha256, config.split_shares))
         return PreparedClip(packed, scores, draw_sheet(sample, self.body))

@@ -33,7 +33,7 @@ class PrepareConfig:
     max_side: int
     """Longer side of the clips that are stored, pixels; both sides become multiples of 8."""
     split_shares: dict[str, float]
-    """Shares of train, val and test. A source belongs to one of them, whatever the other sources are."""
+    """Shares of train, val and test. A source, with its group, belongs to one, whatever the others are."""
     reject_copies: bool
     """Refuse videos that show what an earlier one shows, encoded another way. The same bytes are always refused."""
     preview_clips: int

@@ -12,6 +12,7 @@ import errno
 import json
 import math
 import os
+import re
 import stat
 import string
 from collections import Counter
@@ -30,7 +31,7 @@ from preprocessing.video import VIDEO_SUFFIXES
 STAGE = "find_sources"
 """What its rejects name."""
 
-COLUMNS = ("video", "start", "end", "segment", "caption", "licence", "origin")
+COLUMNS = ("video", "start", "end", "segment", "caption", "licence", "origin", "group")
 """What a table may tell of a video."""
 
 MAX_CELL = 1 << 24
@@ -54,6 +55,8 @@ class Source:
     start_s: float = 0.0
     end_s: float | None = None
     """None is the end of the file."""
+    group: str = ""
+    """The original video that it was cut from, whose parts are all in one split; empty for the file itself."""
 
 
 @dataclass
@@ -66,10 +69,17 @@ class SourceConfig:
     hours:minutes:seconds."""
     root: str = ""
     """Where relative places begin: a folder or a URI; by default the folder of the list."""
+    group_pattern: str = ""
+    """A regular expression that must find the group in what ``columns.group`` gives, or in the paths of a list: it is
+    what the first parentheses match, or else all of it."""
     licence: str = "unknown"
     origin: str = ""
 
     def __post_init__(self) -> None:
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            raise ValueError(f"sources.group_pattern {self.group_pattern!r} is no pattern ({error})") from error
         if unknown := self.columns.keys() - set(COLUMNS):
             raise ValueError(
                 f"sources.columns names {', '.join(sorted(unknown))}: the fields of a video are {', '.join(COLUMNS)}"
@@ -84,6 +94,8 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
     """
     if videos.is_dir():
+        if config.group_pattern:
+            raise ValueError(f"sources.group_pattern is for lists and tables, not for a folder: list what {videos} has")
         paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir())
         if not paths:
             raise ValueError(f"no videos in {videos}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
@@ -108,10 +120,11 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         return [Source(videos.name, str(videos), config.licence, config.origin)], []
     sources, rejects = [], []
     table = videos.suffix.lower() in TABLES
-    columns = config.columns if table else {"video": "video"}
+    columns = config.columns if table else {"video": "video"} | ({"group": "video"} if config.group_pattern else {})
     for number, row in enumerate(_table(videos, columns) if table else _lines(videos), start=1):
         try:
             source = _source(row, columns, config, videos)
+            source = replace(source, group=_group(row, columns, config.group_pattern))
         except ValueError as error:
             rejects.append(Reject(f"row {number}", STAGE, str(error)))
             continue
@@ -241,6 +254,20 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     return Source(name, place, **text, caption=str(given.get("caption", "")), start_s=start_s, end_s=end_s)
 
 
+def _group(row: Mapping[str, Any], columns: Mapping[str, str], pattern: str) -> str:
+    """Raises ``ValueError`` if the pattern finds none in what the row gives, or it is no text."""
+    value = _value(columns["group"], row) if "group" in columns else None
+    if _empty("group", value):
+        return ""
+    group, found = str(value), re.search(pattern, str(value))
+    if found is None:
+        raise ValueError(f"sources.group_pattern {pattern!r} finds no group in {group!r}")
+    group = (found[1] if found.re.groups else found[0]) if pattern else group
+    if not group or group.encode(errors="ignore").decode() != group:
+        raise ValueError(f"group {group!r} is empty, or no UTF-8")
+    return group
+
+
 def _require_text(name: str) -> None:
     try:
         name.encode()
@@ -274,14 +301,19 @@ def _seconds(what: str, value: Any) -> float:
 
 
 def _told_apart(sources: list[Source], rejects: list[Reject]) -> list[Source]:
-    """Parts of one video under names of their own; what is listed twice is refused the second time."""
+    """Parts of one video under names of their own; what is listed twice, or once more in another group, is refused the
+    second time."""
     times = Counter(source.name for source in sources)
+    files: dict[str, Source] = {}
     apart: dict[str, Source] = {}
     for source in sources:
         end = "end" if source.end_s is None else f"{source.end_s:.10g}s"
         name = f"{source.name}[{source.start_s:.10g}s–{end}]" if times[source.name] > 1 else source.name
         if name in apart:
             rejects.append(Reject(name, STAGE, "listed before"))
+        elif (first := files.setdefault(source.place, source)).group != source.group:
+            reason = f"of group {source.group!r}, where {first.name} is another part of the file, of {first.group!r}"
+            rejects.append(Reject(name, STAGE, reason))
         else:
             apart[name] = replace(source, name=name)
     return list(apart.values())

@@ -42,7 +42,7 @@ class PixelDataModule(ClipDataModule):
         size: (H, W) in pixels, multiples of 8: clips are scaled to cover it and cropped.
         num_points: surface points a person.
         body: ``open`` for whole bodies, ``open-head`` for heads, or a path to an SMPL or FLAME file.
-        max_people: P; a clip with more is an error.
+        max_people: P; a clip with more is an error. By default as many as the preparation keeps.
         references: reference pictures a clip, of any of its moments.
         augment: motion and speed augmentation of the training split (Sec. 4.2); null for none.
         statistics_clips: clips whose latents are measured for their mean and spread.
@@ -66,7 +66,7 @@ class PixelDataModule(ClipDataModule):
         num_workers: int = 0,
         num_points: int = 512,
         body: str = "open",
-        max_people: int = 2,
+        max_people: int = 4,
         references: int = 1,
         augment: Augment | None = None,
         statistics_clips: int = 256,
@@ -93,7 +93,7 @@ class PixelDataModule(ClipDataModule):
         checkpoint_hash(self.vae)
 
     def dataset(self, split: str) -> PixelDataset:  # type: ignore[override]
-        """Clips of a split; raises ``ValueError`` where there are none, or they are too short."""
+        """Clips of a split; raises ``ValueError`` where there are none, they are too short, or have too many people."""
         return PixelDataset(super().dataset(split), self.references)
 
     def on_after_batch_transfer(self, batch: PixelBatch, dataloader_idx: int) -> LatentBatch:

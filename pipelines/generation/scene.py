@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from datamodules.shards import Shards
 from datamodules.transforms import cover, fit, take_frames
 from models.body import HeadModel, load_body
+from models.body.identity import require_same_body
 from models.geometry import scale_intrinsics
 from models.timeline import TEMPORAL_FACTOR
 from pipelines.generation.estimation import people_in_picture, people_in_video
@@ -81,10 +82,12 @@ def read_reference(name: str, size: tuple[int, int], body: str, people: int = 1)
     the bodies are estimated by the stages that prepare videos; they come from left to right.
 
     Raises:
-        ValueError: if it cannot be read, or fewer people are found in it.
+        ValueError: if it cannot be read, its bodies are not of ``body``, or fewer people are found in it.
     """
     if "#" in name:
-        return read_clip(name, size, frames=1)
+        clip = read_clip(name, size, frames=1)
+        require_same_body(clip.meta.get("body", ""), body, name, "--body")
+        return clip
     return _framed(name, people_in_picture(name, read_picture(name), body, people), size)
 
 

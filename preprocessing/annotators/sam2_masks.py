@@ -77,7 +77,7 @@ class SAM2Masks:
     ) -> UInt8[np.ndarray, "P F H W"]:
         """How likely each pixel of RGB frames shows each person: 255 is certain.
 
-        ``boxes`` are (x0, y0, x1, y1) in pixels, NaN where somebody is not seen. Before anybody's first prompt there is
+        ``boxes`` are (x0, y0, x1, y1) in pixels, NaN where somebody is not seen. Before anybody is seen there is
         nobody.
 
         Raises:
@@ -93,7 +93,11 @@ class SAM2Masks:
         self, frames: UInt8[np.ndarray, "F H W 3"], boxes: Float[np.ndarray, "P F 4"]
     ) -> UInt8[np.ndarray, "P F H W"]:
         prompts = choose_prompts(boxes, self.config.prompt_every)
-        first = min(min(prompted) for prompted in prompts)
+        first = np.array([prompted[0] for prompted in prompts])
+        seen = np.isfinite(boxes).all(axis=-1).argmax(axis=1)
+        back = range(0)
+        if (late := seen < first).any():  # people who begin entangled, and part
+            back = range(int(first[late].max()), int(seen[late].min()) - 1, -1)
         likely = np.zeros((len(boxes), *frames.shape[:3]), np.uint8)
         half = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
         with torch.inference_mode(), half:
@@ -102,10 +106,24 @@ class SAM2Masks:
                 for frame in prompted:
                     self.predictor.add_new_points_or_box(state, frame, person, box=boxes[person, frame])
             self._remember_prompts(state)
-            for frame, _, logits in self.predictor.propagate_in_video(state, start_frame_idx=first):
-                likely[:, frame] = (255 * logits[:, 0].float().sigmoid()).round().byte().cpu().numpy()
-                self._forget(state, frame)
+            for frame, masks in self._follow(state, back):
+                likely[:, frame] = masks
+            for frame, masks in self._follow(state, range(int(first.min()), len(frames))):
+                forth = (first <= frame) | (frame not in back)
+                likely[forth, frame] = masks[forth]
         return likely
+
+    def _follow(self, state: dict[str, Any], way: range) -> Iterator[tuple[int, UInt8[np.ndarray, "P H W"]]]:
+        """How likely each pixel shows each person, in frames one after the other, forth or back. It remembers of those
+        before on this way only what the next ones look at, and nothing of them afterwards."""
+        if not way:
+            return
+        options = {"max_frame_num_to_track": len(way) - 1, "reverse": way.step < 0}
+        for frame, _, logits in self.predictor.propagate_in_video(state, way.start, **options):
+            yield frame, (255 * logits[:, 0].float().sigmoid()).round().byte().cpu().numpy()
+            self._forget(state, frame, way.step)
+        for outputs in state["output_dict_per_obj"].values():
+            outputs["non_cond_frame_outputs"].clear()
 
     def _start(self, frames: UInt8[np.ndarray, "F H W 3"]) -> dict[str, Any]:
         """The predictor's state for frames in memory, of which it only reads files itself."""
@@ -121,11 +139,11 @@ class SAM2Masks:
             for kept in outputs["cond_frame_outputs"].values():
                 kept["maskmem_features"] = kept["maskmem_features"].float()
 
-    def _forget(self, state: dict[str, Any], frame: int) -> None:
-        """Drop what no later frame attends to. Prompted frames stay: all later ones do."""
+    def _forget(self, state: dict[str, Any], frame: int, step: int) -> None:
+        """Drop what no frame to come attends to. Prompted frames stay: all others do."""
         reach = max(self.predictor.num_maskmem, self.predictor.max_obj_ptrs_in_encoder)
         for outputs in state["output_dict_per_obj"].values():
-            outputs["non_cond_frame_outputs"].pop(frame - reach, None)
+            outputs["non_cond_frame_outputs"].pop(frame - step * reach, None)
 
 
 def choose_prompts(boxes: Float[np.ndarray, "P F 4"], every: int) -> list[list[int]]:

@@ -74,6 +74,8 @@ def told_by(meta: Mapping[str, Any]) -> dict[str, Any]:
         "licence": meta["licence"],
         "origin": meta.get("origin", ""),
         "caption": meta.get("caption", ""),
+        "group": meta.get("group", ""),
+        "body": meta.get("body", ""),
         **{name: meta["scores"].get(name) for name in SCORES},
     }
 

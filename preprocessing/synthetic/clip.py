@@ -138,6 +138,7 @@ def synthesize(body: BodyModel, settings: ClipSettings, index: int, assets: Asse
         meta={
             "source": source,
             "licence": assets.licence,
+            "body": assets.body or recipe.body,
             "split": settings.split,
             "people": numbers,
             "motions": cast.motions,

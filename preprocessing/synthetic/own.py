@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.body import BodyModel
+from models.body.identity import body_identity
 from preprocessing.executor import Failure, StageFailed
 from preprocessing.manifest import split_of
 from preprocessing.synthetic.motion.library import SPLIT_SHARES, MotionLibrary, open_library
@@ -107,6 +108,8 @@ class Assets:
     motions: MotionLibrary | None = None
     panoramas: Sequence[Path] = ()
     atlases: Atlases | None = None
+    body: str = ""
+    """The identity of the user's body file, if there is one."""
 
 
 NOTHING = Assets()
@@ -126,7 +129,8 @@ def find_assets(own: Own, body: BodyModel, split: str) -> Assets:
     if own.textures:
         atlases = Atlases(Path(own.textures), body, Path(own.uv_template) if own.uv_template else None)
         atlases.paths = deal(atlases.paths, split)
-    return Assets(f"-own{own.fingerprint()}", own.licence, motions, panoramas, atlases)
+    name, identity = f"-own{own.fingerprint()}", body_identity(own.body) if own.body else ""
+    return Assets(name, own.licence, motions, panoramas, atlases, identity)
 
 
 def deal(files: Sequence[Path], split: str) -> list[Path]:

@@ -167,5 +167,5 @@ def test_mistakes_name_the_value_the_limit_and_the_fix(tmp_path):
         ClipDataModule(folder, num_workers=2, cache=True)
     with pytest.raises(ValueError, match="at most 9"):
         ClipDataModule(folder, num_frames=17).train_dataloader()
-    with pytest.raises(ValueError, match="2 people, max_people is 1: set max_people to at least 2"):
-        next(iter(ClipDataModule(folder, num_frames=5, max_people=1).val_dataloader()))
+    with pytest.raises(ValueError, match=r"max_people=1 people .*has 2.: set max_people to at least 2"):
+        ClipDataModule(folder, num_frames=5, max_people=1).val_dataloader()

@@ -7,7 +7,7 @@ import torch
 
 from datamodules.latent_files import LatentInfo, LatentSample, checkpoint_hash, decode_latents, encode_latents
 from datamodules.latents import LatentDataModule, fitted_on
-from preprocessing.manifest import ManifestRow, write_manifest
+from preprocessing.manifest import ManifestRow, read_manifest, write_manifest
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet
 from tests.shard_factory import make_sample
 
@@ -142,6 +142,24 @@ def test_people_who_are_padding_in_the_whole_batch_are_left_out(tmp_path):
     assert (
         batch.body.points.shape[1] == batch.reference.body.points.shape[1] == batch.reference.shown.shape[1] == people
     )
+
+
+def test_a_clip_with_too_many_people_is_refused_before_any_is_read(tmp_path):
+    folder = write_latents(tmp_path / "l", [make_latents(i) for i in range(3)])
+    rows = read_manifest(folder)
+    write_manifest(folder, [*rows[:2], dataclasses.replace(rows[2], num_people=5)], job="test")
+    with pytest.raises(ValueError, match=rf"1 of 3 clips.*max_people=4 people .clip '{rows[2].key}' has 5.: .*least 5"):
+        LatentDataModule(str(folder), num_points=0).train_dataloader()
+
+
+def test_bodies_of_another_shape_space_are_refused(tmp_path):
+    folder = write_latents(tmp_path / "l", [make_latents(0)])
+    (row,) = read_manifest(folder)
+    write_manifest(folder, [dataclasses.replace(row, body="SMPL.pkl:0123456789abcdef")], job="test")
+    with pytest.raises(
+        ValueError, match=r"are of SMPL.pkl:0123456789abcdef, and data.body .or --body. is open: set it"
+    ):
+        LatentDataModule(str(folder), num_points=4).train_dataloader()
 
 
 def test_each_person_is_looked_up_in_a_picture_of_their_own(tmp_path):

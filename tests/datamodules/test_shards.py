@@ -2,6 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datamodules.clips import ClipDataModule
 from datamodules.shards import Shards
 from preprocessing.sample_files import encode
 from tests.shard_factory import make_sample, small_shards, write_shards
@@ -42,9 +43,29 @@ def test_errors_name_the_fault_and_the_fix(tmp_path):
         Shards(folder, "val")
     with pytest.raises(ValueError, match=r"2 of 2 clips.*num_frames=17.*has 9.*at most 9"):
         Shards(folder, "train").require_frames(17)
+    crowd = small_shards(tmp_path / "crowd", train=2, val=0, test=0, people=3)
+    Shards([str(folder), str(crowd)], "train").require_people(3)
+    with pytest.raises(ValueError, match=r"2 of 4 clips.*max_people=2 people .clip '.*' has 3.: .* at least 3"):
+        Shards([str(folder), str(crowd)], "train").require_people(2)
     pq.write_table(pa.table({"key": ["a"], "split": ["train"]}), folder / "manifest.parquet")
     with pytest.raises(ValueError, match="no column shard, num_frames"):
         Shards(folder, "train")
+
+
+def test_bodies_of_another_shape_space_are_refused(tmp_path):
+    samples = [make_sample(i, num_frames=5) for i in range(3)]
+    samples[2].meta["body"] = "SMPL_NEUTRAL.pkl:0123456789abcdef"
+    folder = write_shards(tmp_path / "s", [("train", sample) for sample in samples])
+    wrong = rf"bodies of clip '{samples[2].key}' of split 'train' are of SMPL_NEUTRAL.pkl:0123456789abcdef, and data.bo"
+    with pytest.raises(ValueError, match=wrong):
+        Shards(folder, "train").require_body("open")
+    with pytest.raises(ValueError, match=wrong):
+        ClipDataModule(str(folder), num_frames=5, num_points=4).train_dataloader()
+    ClipDataModule(str(folder), num_frames=5, num_points=0).train_dataloader()  # nobody looks at bodies
+    table = pq.read_table(folder / "manifest.parquet").drop_columns(["body"])
+    pq.write_table(table, folder / "manifest.parquet")
+    new = write_shards(tmp_path / "new", [("train", samples[0])])
+    Shards([str(folder), str(new)], "train").require_body("open")  # of before it was noted
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6])

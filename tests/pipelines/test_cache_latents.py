@@ -97,6 +97,11 @@ def test_bodies_are_disturbed_and_drawn_when_asked_for(tmp_path, vae_checkpoint)
 
     plain = tmp_path / "plain"
     cache_latents(shards, str(vae_checkpoint), str(plain), num_frames=5, size=(32, 48), references=1)
+    other = make_sample(0, num_frames=5)
+    other.meta["body"] = "SMPL.pkl:0123456789abcdef"
+    theirs = str(write_shards(tmp_path / "theirs", [("train", other)]))
+    with pytest.raises(ValueError, match=r"are of SMPL.pkl:0123456789abcdef, and --body is open: set it to the path"):
+        cache_latents(theirs, str(vae_checkpoint), str(tmp_path / "no"), maps=True)
     with pytest.raises(ValueError, match="--maps true"):
         next(iter(LatentDataModule(str(plain), batch_size=1, num_points=0, maps="normals").in_order("train")))
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import webdataset as wds
 
+from models.body.identity import body_identity
+from models.body.open_body import ensure_open_body
 from pipelines import synthesize
 from pipelines.check_shards import check_shards
 from preprocessing.check_shards import CheckPixels, CheckShard, check_manifest, list_shards
-from preprocessing.manifest import read_manifest, write_manifest
+from preprocessing.manifest import read_manifest, split_of, write_manifest
 from preprocessing.sample import Sample, out_of_range
 from preprocessing.sample_files import decode
 from preprocessing.stages.write_shards import ShardConfig, ShardSet, pack_clip
@@ -79,6 +81,26 @@ def test_rows_that_contradict_each_other_or_the_clip_are_found(shards: Path) -> 
     assert ("source in two splits", f"{rows[1].shard} {rows[1].key}") in found(shards)
 
 
+def test_a_group_in_two_splits_and_a_split_that_is_not_the_hashes_are_found(tmp_path: Path) -> None:
+    shares = {"train": 0.5, "val": 0.5, "test": 0.0}
+    clips = []
+    for number, (group, right) in enumerate((("", True), ("one", True), ("one", True), ("other", False), ("", False))):
+        sample = make_sample(number, num_frames=5)
+        sample.meta |= {"group": group, "source_sha256": f"{number}" * 64}
+        split = split_of(group or sample.meta["source_sha256"], shares)
+        clips.append((split if right else {"train": "val", "val": "train"}[split], sample))
+    write_shards(tmp_path / "s", clips)
+    rows = {row.key: row for row in read_manifest(tmp_path / "s")}
+    assert [rows[sample.key].group for _, sample in clips] == ["", "one", "one", "other", ""]
+    by_hash = CheckPixels(rendered=0, min_iou=0.3, body=None, split_shares=shares)
+    wrong = [("other than in the manifest", f"{rows[s.key].shard} {s.key}") for _, s in clips[3:]]
+    assert sorted(found(tmp_path / "s", by_hash)) == sorted(wrong)
+    assert found(tmp_path / "s") == []
+    apart = [("train", clips[1][1]), ("val", clips[2][1])]
+    kinds = [kind for kind, _ in found(write_shards(tmp_path / "apart", apart))]
+    assert kinds == ["group in two splits"]
+
+
 @pytest.mark.parametrize(
     ("what", "spoil"),
     [
@@ -132,6 +154,25 @@ def test_a_body_beside_its_mask_is_found(tmp_path: Path) -> None:
     write_manifest(tmp_path / "moved", out.rows, "test")
     assert [kind for kind, _ in found(tmp_path / "moved", drawn)] == ["body beside its mask"]
     assert found(tmp_path / "moved") == []
+
+
+def test_bodies_are_drawn_with_the_one_that_they_are_of(tmp_path: Path) -> None:
+    """Synthetic clips on a file of the user's own; that it is the open body's makes no difference."""
+    own, out = tmp_path / "MINE.npz", str(tmp_path / "out")
+    own.write_bytes(ensure_open_body().read_bytes())
+    words = ["--set", "tiny", "--count", "1", "--size", "64", "--num_frames", "5", "--out", out]
+    synthesize.main([*words, "--body", str(own), "--licence", "mine"])
+    (row,) = read_manifest(tmp_path / "out")
+    assert row.body == body_identity(own)
+    check_shards(out, rendered=1, body=str(own))
+    with pytest.raises(
+        ValueError, match=rf"out are of {row.body}, and --body .BODY=.*. is open: set it to the path of"
+    ):
+        check_shards(out, rendered=1)
+    check_shards(out, rendered=0)
+    write_manifest(tmp_path / "out", [replace(row, body="")], "test")
+    with pytest.raises(SystemExit):  # the sample says it, too
+        check_shards(out, rendered=0)
 
 
 def test_the_command_lists_all_and_ends_with_status_one(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from datamodules.shards import Shards
 from pipelines.prepare import main, parse, prepare
 from preprocessing.check_shards import CheckPixels, CheckShard, list_shards
-from preprocessing.manifest import read_manifest, read_rejects
+from preprocessing.manifest import read_manifest, read_rejects, read_split_shares, split_of
 from preprocessing.sample_files import decode
 from preprocessing.scan_video import group_by_file, scan_video
 from preprocessing.sources import SourceConfig, find_sources
@@ -81,13 +81,18 @@ def test_good_clips_go_through_beside_bad_ones_and_only_once(
         f"--videos={tmp_path}/list.txt",
         f"--out={out}",
         "--sources.licence=CC0-1.0",
+        r"--sources.group_pattern=^\w+",
+        "--split_shares={train: 0.3, val: 0.3, test: 0.4}",
         "--estimate_body.steps=10",
         *SMALL,
     ]
     arguments += no_limits("filter_bodies")
     main(arguments)
     (row,) = read_manifest(out)
-    assert [CheckShard(CheckPixels(0, 0.0, None))(shard) for shard in list_shards(out)] == [[]]
+    shares = {"train": 0.3, "val": 0.3, "test": 0.4}
+    assert read_split_shares(out) == shares
+    assert (row.group, row.split) == ("good", split_of("good", shares))
+    assert [CheckShard(CheckPixels(0, 0.0, None, shares))(shard) for shard in list_shards(out)] == [[]]
     assert (row.source, row.num_frames, row.width, row.height, row.fps) == ("good.mp4", 17, 64, 32, 24.0)
     assert row.licence == "CC0-1.0"
     assert row.shard == f"{row.split}-000000.tar"

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from datamodules.shards import Shards
 from models.body import load_body
+from models.body.identity import body_identity
 from models.body.open_body import ensure_open_body
 from models.geometry import project
 from pipelines.prepare import DEFAULTS, default_settings, main
@@ -110,6 +111,7 @@ def test_bodies_and_masks_are_those_of_4d_humans(made: tuple[Path, Bodies], tmp_
     assert not [r for r in read_rejects(out) if r.source == "walk.mp4"]
     (row,) = read_manifest(out)
     sample = decode(*Shards(out, row.split).read(0))
+    assert row.body == sample.meta["body"] == body_identity(ensure_open_body())
     assert sample.video.shape == (FRAMES, 120, 160, 3)
     assert sample.masks.shape[0] == 2
     np.testing.assert_allclose(sample.bodies.pose[0], bodies.pose[0], atol=1e-5)  # the left one first

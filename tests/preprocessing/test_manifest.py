@@ -14,6 +14,7 @@ from preprocessing.manifest import (
     read_job,
     read_manifest,
     read_rejects,
+    read_split_shares,
     split_of,
     write_manifest,
     write_rejects,
@@ -35,7 +36,7 @@ def test_shards_say_what_is_in_them(shards: Path) -> None:
 
 def test_a_manifest_of_before_captions_is_read(shards: Path) -> None:
     rows = read_manifest(shards)
-    table = pq.read_table(shards / MANIFEST).drop_columns(["caption", "origin"])
+    table = pq.read_table(shards / MANIFEST).drop_columns(["caption", "origin", "group"])
     pq.write_table(table, shards / MANIFEST)
     assert read_manifest(shards) == rows
     pq.write_table(table.drop_columns(["split"]), shards / MANIFEST)
@@ -53,6 +54,10 @@ def test_rows_and_rejects_are_read_as_written(shards: Path, tmp_path: Path) -> N
     rows = [replace(row, mask_iou=0.5) for row in read_manifest(shards)]
     write_manifest(tmp_path, rows, job="ab12")
     assert read_manifest(tmp_path) == rows
+    assert read_job(tmp_path) == "ab12"
+    assert read_split_shares(tmp_path) is None
+    write_manifest(tmp_path, rows, "ab12", {"train": 0.5, "val": 0.5, "test": 0.0})
+    assert read_split_shares(tmp_path) == {"train": 0.5, "val": 0.5, "test": 0.0}
     assert read_job(tmp_path) == "ab12"
     rejects = [Reject("ä.mp4", "track", "no person", {"found_share": 0.1}, 0, 65), Reject("b.mp4", "split", "empty")]
     write_rejects(tmp_path, rejects)

@@ -86,19 +86,48 @@ def test_listings_of_public_datasets_are_read_as_they_are(folder: Path) -> None:
     config = listing("kinetics600", folder)
     (source,), _ = find_sources(write_table(folder / "train.csv", kinetics), config)
     assert (source.place, source.caption) == (str(folder / "dancing/xy_000010_000020.mp4"), "dancing")
+    assert source.group == "xy"
     openvid = [{"video": "b.mp4", "caption": "a man", "aesthetic score": 5.1, "frame": 90, "fps": 30.0}]
     (source,), _ = find_sources(write_table(folder / "open.csv", openvid), listing("openvid1m", folder))
-    assert (source.name, source.caption, source.licence) == ("b.mp4", "a man", "CC-BY-4.0")
+    assert (source.name, source.caption, source.licence, source.group) == ("b.mp4", "a man", "CC-BY-4.0", "b")
     koala = [{"videoID": "k1", "url": "https://v/k", "timestamp": "['0:00:04.25', '0:00:09.5']", "caption": "a man"}]
     (folder / "k1.mp4").write_bytes(b"0")
     (source,), _ = find_sources(write_table(folder / "koala.csv", koala), listing("koala36m", folder))
-    assert (source.start_s, source.end_s, source.origin) == (4.25, 9.5, "https://v/k")
+    assert (source.start_s, source.end_s, source.origin, source.group) == (4.25, 9.5, "https://v/k", "k1")
     mira = [{"clip_id": 7, "video_url": "https://v/m", "file_path": "clips/k1.mp4", "dense_caption": "a woman"}]
     (source,), _ = find_sources(write_table(folder / "mira.csv", mira), listing("miradata", folder))
     assert (source.name, source.caption, source.origin, source.start_s) == ("clips/k1.mp4", "a woman", "https://v/m", 0)
+    assert source.group == "https://v/m"
     pexels = [{"thumbnail": "https://v/p.jpg", "title": "a girl", "video": "https://v/p.mp4", "sfw": True}]
     (source,), _ = find_sources(write_table(folder / "pexels.parquet", pexels), listing("pexels400k", folder))
-    assert (source.place, source.caption, source.licence) == ("https://v/p.mp4", "a girl", "Pexels")
+    assert (source.place, source.caption, source.licence, source.group) == ("https://v/p.mp4", "a girl", "Pexels", "")
+
+
+def test_files_that_were_cut_from_one_video_are_a_group(folder: Path) -> None:
+    names = ["a_1Z_40_0to134.mp4", "a_1Z_41_20to99.mp4", "other.mp4"]
+    for name in names:
+        (folder / name).write_bytes(b"0")
+    openvid = listing("openvid1m", folder)
+    sources, _ = find_sources(write_table(folder / "open.csv", [{"video": n, "caption": ""} for n in names]), openvid)
+    assert [source.group for source in sources] == ["a_1Z", "a_1Z", "other"]
+    (folder / "list.txt").write_text("\n".join(names))
+    sources, rejects = find_sources(folder / "list.txt", SourceConfig(group_pattern=r"^\w+(?=_\d+_)"))
+    assert [source.group for source in sources] == ["a_1Z", "a_1Z"]
+    assert "finds no group in 'other.mp4'" in rejects[0].reason
+    rows = [
+        {"video": "b.mp4", "of": "x", "end": 2}, {"video": "a.MP4", "of": "x", "end": None},
+        {"video": "b.mp4", "of": "y", "end": 3}, {"video": "deep/c.webm", "of": "", "end": None},
+        {"video": "clips/k1.mp4", "of": "\ud83d", "end": None},
+    ]  # fmt: skip
+    config = SourceConfig({"group": "of"})
+    sources, rejects = find_sources(write_table(folder / "l.jsonl", rows), config)
+    assert [source.group for source in sources] == ["x", "x", ""]
+    assert [reject.source for reject in rejects] == ["row 5", "b.mp4[0s–3s]"]
+    assert "of group 'y', where b.mp4 is another part of the file, of 'x'" in rejects[1].reason
+    with pytest.raises(ValueError, match=r"sources\.group_pattern '\(' is no pattern"):
+        SourceConfig(group_pattern="(")
+    with pytest.raises(ValueError, match=r"group_pattern is for lists and tables, not for a folder"):
+        find_sources(folder, openvid)
 
 
 def test_cells_are_what_they_say(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pipelines.common.cli import mistakes_end_the_program, run
 from pipelines.common.fit_cli import FitCLI
 from preprocessing.video import decode_frames
 from tests.pipelines.small_fit import arguments
-from tests.shard_factory import small_shards
+from tests.shard_factory import make_sample, small_shards, write_shards
 
 SEEN: list[tuple[int, list[str], float]] = []
 """What training steps saw: step, keys, mean of the video."""
@@ -178,6 +178,21 @@ def test_a_mistake_ends_a_fit_with_one_line(five_shards, tmp_path, monkeypatch, 
     torch.save({"state_dict": {"weight": torch.zeros(1000)}}, "short.ckpt")
     Path("short.ckpt").write_bytes(Path("short.ckpt").read_bytes()[:2000])
     assert line in fit_vae_error(five_shards, capsys, *options)
+
+
+def test_a_clip_with_too_many_people_ends_a_fit_before_its_first_step(tmp_path, monkeypatch, capsys):
+    """Also one of validation, which would first be read in the middle."""
+    monkeypatch.chdir(tmp_path)
+    clips = [("train", make_sample(0, people=4)), ("val", make_sample(1, people=5)), ("val", make_sample(2))]
+    shards = str(write_shards(tmp_path / "shards", clips))
+    SEEN.clear()
+    with pytest.raises(SystemExit) as stop:
+        cli(*options(shards, 4), "--trainer.logger=false", "--trainer.num_sanity_val_steps=0")
+    assert stop.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "1 of 2 clips of split 'val' have more than max_people=4 people (clip " in line
+    assert line.endswith("has 5): set max_people to at least 5")
+    assert not SEEN
 
 
 @pytest.mark.parametrize(

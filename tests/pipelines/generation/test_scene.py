@@ -18,7 +18,7 @@ from preprocessing.annotators.mediapipe_pose import MediaPipePose
 from preprocessing.rendering.bodies import render_bodies
 from preprocessing.sample import Bodies
 from preprocessing.video import read_frames, write_video
-from tests.shard_factory import make_sample, small_shards
+from tests.shard_factory import make_sample, small_shards, write_shards
 
 SIZE = (48, 64)
 
@@ -200,6 +200,15 @@ def test_a_background_video_is_read_as_it_is_needed(tmp_path):
     np.testing.assert_allclose([frame.mean() for frame in found], levels[:5], atol=2)
     with pytest.raises(ValueError, match="7 frames for a motion of 9"):
         list(scene.read_background(str(tmp_path / "b.mp4"), 9, SIZE))
+
+
+def test_a_reference_is_of_the_body_that_is_generated(tmp_path):
+    sample = make_sample(0)
+    sample.meta["body"] = "open-head"
+    folder = write_shards(tmp_path / "s", [("test", sample)])
+    assert scene.read_reference(f"{folder}#{sample.key}", SIZE, "open-head").key == sample.key
+    with pytest.raises(ValueError, match=r"are of open-head, and --body is open: set it to open-head"):
+        scene.read_reference(f"{folder}#{sample.key}", SIZE, "open")
 
 
 def test_a_picture_that_is_none_is_refused(tmp_path):

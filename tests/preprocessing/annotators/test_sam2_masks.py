@@ -73,15 +73,50 @@ def test_what_is_kept_does_not_grow_with_the_clip_and_changes_nothing(checkpoint
     kept = []
     forget = masks._forget
 
-    def watched(state, frame):
-        forget(state, frame)
+    def watched(state, frame, step):
+        forget(state, frame, step)
         kept.append(len(state["output_dict_per_obj"][0]["non_cond_frame_outputs"]))
 
     monkeypatch.setattr(masks, "_forget", watched)
     bounded = masks(long, boxes)
     assert max(kept) == kept[-1] == 3
-    monkeypatch.setattr(masks, "_forget", lambda state, frame: None)
+    monkeypatch.setattr(masks, "_forget", lambda state, frame, step: None)
     np.testing.assert_array_equal(bounded, masks(long, boxes))
+
+
+def test_people_who_begin_entangled_are_followed_backwards(checkpoint, frames, monkeypatch):
+    """Only where they have parted can they be prompted; they are seen long before. Nothing kept grows for it."""
+    masks = SAM2Masks(SAM2Config(checkpoint, prompt_every=5, image_size=SIDE))
+    masks.predictor.num_maskmem, masks.predictor.max_obj_ptrs_in_encoder = 2, 2
+    long = np.concatenate([frames, frames[::-1]])
+    boxes = boxes_of((5, 5, 30, 50), (50, 10, 80, 55), (60, 5, 84, 20), frames=len(long))
+    boxes[1, :8] = boxes[0, :8] + 1
+    boxes[:, 0] = np.nan
+    boxes[2, :4] = np.nan
+    assert choose_prompts(boxes, 5) == [[8, 10], [8, 10], [4, 5]]
+    kept = []
+    forget = masks._forget
+
+    def watched(state, frame, step):
+        forget(state, frame, step)
+        kept.append((frame, len(state["output_dict_per_obj"][0]["non_cond_frame_outputs"])))
+
+    monkeypatch.setattr(masks, "_forget", watched)
+    bounded = masks(long, boxes)
+    assert [frame for frame, _ in kept] == [*range(8, 0, -1), *range(4, 12)]
+    assert max(count for _, count in kept) == 2
+    assert bounded[:, 1:].any(axis=(2, 3)).all()
+    assert not bounded[:, 0].any()
+    monkeypatch.setattr(masks, "_forget", lambda state, frame, step: None)
+    np.testing.assert_array_equal(bounded, masks(long, boxes))
+    state = masks._start(long)
+    for person, prompted in enumerate(choose_prompts(boxes, 5)):
+        for frame in prompted:
+            masks.predictor.add_new_points_or_box(state, frame, person, box=boxes[person, frame])
+    masks._remember_prompts(state)
+    backwards = masks.predictor.propagate_in_video(state, 8, reverse=True)
+    expected = {frame: (255 * logits[:2, 0].sigmoid()).round().byte().numpy() for frame, _, logits in backwards}
+    np.testing.assert_array_equal(bounded[:2, 1:8], np.stack([expected[f] for f in range(1, 8)], axis=1))
 
 
 def test_a_fault_of_the_gpu_ends_the_process(checkpoint, frames, monkeypatch):

@@ -51,6 +51,7 @@ def test_samples_keep_the_schema(clips: list[Sample]) -> None:
     for clip in clips:
         check(clip)
         assert clip.meta["licence"] == "CC0-1.0"
+        assert clip.meta["body"] == "open"
         assert clip.meta["source"].startswith("synthetic:tiny-v1-train-64px")
         for name in ("betas", "pose", "translation", "confidence"):
             assert getattr(clip.bodies, name).dtype == np.float32
