@@ -146,10 +146,10 @@ def _begin_with_nothing(layer: ISALayer) -> None:
         last += [layer.isa.rendering.out, layer.isa.feed_forward_z[2]]
     else:
         nn.init.zeros_(layer.control.gate)
-    for layer in last:
-        assert isinstance(layer, nn.Linear)
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    for linear in last:
+        assert isinstance(linear, nn.Linear)
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
 
 
 def _fit_positions(network: ISADiT, theirs: Float[Tensor, "1 max D"], grid: tuple[int, int]) -> None:
