@@ -75,6 +75,8 @@ class SourceConfig:
                 f"sources.columns names {', '.join(sorted(unknown))}: the fields of a video are {', '.join(COLUMNS)}"
             )
         self.columns = {name: name for name in COLUMNS} | self.columns
+        for name in ("root", "licence", "origin"):
+            _require_text(f"sources.{name}", getattr(self, name))
 
 
 def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list[Reject]]:
@@ -83,6 +85,7 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     Raises:
         ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
     """
+    _require_text("--videos", str(videos))
     if videos.is_dir():
         paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir())
         if not paths:
@@ -91,7 +94,7 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
         for path in paths:
             name = path.relative_to(videos).as_posix()
             try:
-                _require_text(name)
+                _require_text("the file's name", name)
             except ValueError as error:
                 rejects.append(Reject(ascii(name), STAGE, str(error)))
                 continue
@@ -226,7 +229,7 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     if "video" not in given:
         raise ValueError("no video is named")
     name = str(given["video"])
-    _require_text(name)
+    _require_text("the video's name", name)
     root = config.root or str(listed_in.parent)
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
     place = as_path(place)
@@ -235,17 +238,21 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     end_s = None if end is None else _seconds(f"{name}: end", end)
     if end_s is not None and end_s <= start_s:
         raise ValueError(f"{name}: it ends at {end_s:g} s, and begins at {start_s:g} s")
-    text = {
-        key: str(given.get(key, default)) for key, default in (("licence", config.licence), ("origin", config.origin))
-    }
-    return Source(name, place, **text, caption=str(given.get("caption", "")), start_s=start_s, end_s=end_s)
+    defaults = {"licence": config.licence, "origin": config.origin, "caption": ""}
+    text = {key: str(given.get(key, default)) for key, default in defaults.items()}
+    for key in filter(given.__contains__, text):
+        _require_text(f"{name}: column {columns[key]}", text[key])
+    return Source(name, place, **text, start_s=start_s, end_s=end_s)
 
 
-def _require_text(name: str) -> None:
+def _require_text(what: str, text: str) -> None:
+    """A name whose bytes are no UTF-8, or the half of a character that JSON's ``\\ud83d`` is, can be read and not be
+    written. Raises ``ValueError``."""
     try:
-        name.encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{name!r} is no UTF-8: rename the file") from error
+        around = text[max(0, error.start - 20) : error.end + 20]
+        raise ValueError(f"{what} is no UTF-8, at {around!r}: mend or rename it") from error
 
 
 def _pair(segment: Any) -> tuple[Any, Any]:

@@ -141,8 +141,30 @@ def test_a_name_that_is_no_text_is_rejected(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"0")
     (source,), (reject,) = find_sources(tmp_path, SourceConfig())
     assert source.name == "a.mp4"
-    assert "is no UTF-8: rename the file" in reject.reason
+    assert "the file's name is no UTF-8, at 'caf\\udce9.mp4'" in reject.reason
     reject.reason.encode()
+
+
+@pytest.mark.parametrize("field", ["caption", "licence", "origin", "video"])
+def test_half_a_character_costs_its_row(folder: Path, field: str) -> None:
+    """JSON can say it, and no file can be told it."""
+    rows = [{"path": "b.mp4", "caption": "waving \U0001f600"}, {"path": "a.MP4", "said": f"{'x' * 99}waving \ud83d"}]
+    if field == "video":
+        rows[1]["path"] = rows[1]["said"]
+    columns = {"video": "path"} | ({field: "said"} if field != "video" else {})
+    (source,), (reject,) = find_sources(write_table(folder / "l.jsonl", rows), SourceConfig(columns))
+    assert source.name == "b.mp4"
+    assert reject.source == "row 2"
+    what = "the video's name" if field == "video" else "a.MP4: column said"
+    assert reject.reason == f"{what} is no UTF-8, at '{'x' * 13}waving \\ud83d': mend or rename it"
+
+
+def test_settings_and_folders_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"sources\.licence is no UTF-8, at 'CC\\udce9'"):
+        SourceConfig(licence="CC\udce9")
+    (tmp_path / "caf\udce9").mkdir()
+    with pytest.raises(ValueError, match="--videos is no UTF-8"):
+        find_sources(tmp_path / "caf\udce9", SourceConfig())
 
 
 def test_parts_of_one_video_have_names_of_their_own(folder: Path) -> None:
