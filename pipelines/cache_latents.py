@@ -32,6 +32,7 @@ from pipelines.common.device import choose_device
 from pipelines.common.tracking import log_result
 from pipelines.encoding.encoder import Encoder, FittedClips, Statistics
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
+from preprocessing.ranges import require
 from preprocessing.rendering.bodies import render_maps
 from preprocessing.sample import Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
@@ -141,6 +142,7 @@ def cache_latents(
     frames = num_frames or _common("num_frames", [row.num_frames for row in rows.values()])
     height_width = size or _common("size", [(row.height, row.width) for row in rows.values()])
     check_num_frames(frames)
+    require("clips_per_shard", clips_per_shard, 1)
     if start < 0:
         raise ValueError(f"start is the number of a frame, not {start}")
     where = choose_device(device)
