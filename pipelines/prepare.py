@@ -2,10 +2,10 @@
 
     python -m pipelines.prepare --videos FOLDER_OR_LIST --out FOLDER [--workers 2] [--executor ray] [--config FILE]
 
-``--videos`` is a folder (searched for video files, with its subfolders), a text file with one path a line, or a table
-(``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) with a row for each video or part of one, of which ``--sources.columns``
-says what its columns hold. Settings come from ``configs/prepare/default.yaml``; ``--config`` and single flags
-(``--split_scenes.num_frames 33``) go over it.
+``--videos`` is a folder (searched for video files, with its subfolders and those that are linked there), a text file
+with one path a line, or a table (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) with a row for each video or part of
+one, of which ``--sources.columns`` says what its columns hold. Settings come from ``configs/prepare/default.yaml``;
+``--config`` and single flags (``--split_scenes.num_frames 33``) go over it.
 
 Written to ``--out``: ``{train,val,test}-000000.tar …``, ``rejected.jsonl``, ``preview.html`` and, last of all,
 ``manifest.parquet``. What cannot be used is never silently gone: every source is in the manifest, among the rejects,
@@ -52,7 +52,7 @@ from preprocessing.manifest import (
     write_manifest,
     write_rejects,
 )
-from preprocessing.places import is_uri
+from preprocessing.places import is_uri, local_path
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
 from preprocessing.sample_files import SCHEMA_VERSION
@@ -303,8 +303,8 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
         allow_abbrev=False,  # a shortened or misspelt name must not pass for another one
     )
     parser.add_argument("--config", action="config", help="a YAML file of settings that go over the default ones")
-    parser.add_argument("--videos", type=Path, required=True, help="folder of videos, list of paths, or table")
-    parser.add_argument("--out", type=Path, required=True, help="folder for shards, manifest, rejects and preview")
+    parser.add_argument("--videos", type=str, required=True, help="folder of videos, list of paths, or table")
+    parser.add_argument("--out", type=str, required=True, help="folder for shards, manifest, rejects and preview")
     parser.add_argument(
         "--executor", default="local", help="local processes, or ray: actors, of RAY_ADDRESS if it is set"
     )
@@ -316,10 +316,12 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     for name in ("filter_clips", "filter_people", "filter_bodies", "verify_clip"):
         if parsed[name] is None or None in vars(parsed[name]).values():
             raise ValueError(f"{name}: null takes off one end of a limit, as in `sharpness: {{min: null}}`")
+    videos = local_path("--videos", parsed.videos, "for videos elsewhere, that of a list or table of their URIs")
+    out = local_path("--out", parsed.out, "write the shards there, and copy them when they are complete")
     given = parser.instantiate(parsed)
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
     execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor)
-    return given.videos, given.out, PrepareConfig(**fields), execution
+    return videos, out, PrepareConfig(**fields), execution
 
 
 def default_settings() -> PrepareConfig:

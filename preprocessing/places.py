@@ -40,6 +40,14 @@ def is_uri(place: Path | str) -> bool:
     return "://" in str(place)
 
 
+def local_path(option: str, place: str, instead: str) -> Path:
+    """The path that an option of a program names. Raises ``ValueError`` if it is a URI, saying what to give instead: as
+    a path, ``s3://bucket`` would be a folder called ``s3:``."""
+    if is_uri(place):
+        raise ValueError(f"{option} is {place}, and must be a local path: {instead}")
+    return Path(place)
+
+
 def as_path(place: str) -> str:
     """A ``file://`` URI as the local path that it is; others as they are."""
     return str(fsspec.url_to_fs(place)[1]) if place.startswith("file://") else place
