@@ -17,12 +17,8 @@ Stopped at any moment, even by ``kill -9``, the same command goes on where it wa
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import shutil
 import sys
-import zipfile
-import zlib
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,15 +30,15 @@ from typing import Any
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from models.body import load_body
-from preprocessing.annotators.results import folder_of, require_own_results, results_name
+from preprocessing.annotators.results import folder_of, require_own_results
 from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
-from preprocessing.duplicates import twins
 from preprocessing.executor import Execution, Failure, Pool
+from preprocessing.find_clips import find_clips
+from preprocessing.job import job_hash
 from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
     MANIFEST,
     REJECTED,
-    SCHEMA,
     ManifestRow,
     Reject,
     read_job,
@@ -52,16 +48,14 @@ from preprocessing.manifest import (
     write_manifest,
     write_rejects,
 )
-from preprocessing.places import is_uri, local_path
+from preprocessing.places import local_path
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
-from preprocessing.sample_files import SCHEMA_VERSION
-from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, is_still, scan_video
+from preprocessing.scan_video import group_by_file
 from preprocessing.settings import PrepareConfig
-from preprocessing.sources import STAGE, Source, find_sources
+from preprocessing.sources import find_sources
 from preprocessing.stages.write_shards import ShardSet
 from preprocessing.summary import summarise, summarise_stages
-from preprocessing.window import Window
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
@@ -106,7 +100,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         ):
             if len(scanned):
                 print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
-            wanted, rejects = _scan(pool, group_by_file(sources), config, scanned)
+            wanted, rejects = find_clips(pool, group_by_file(sources), config, scanned)
             rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
             seconds = [entry["seconds"] for journal in (scanned, clips) for entry in journal]
         order = {source.name: place for place, source in enumerate(sources)}
@@ -163,45 +157,6 @@ def _open_state(out: Path, job: str) -> Path:
     return state
 
 
-def _scan(pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journal) -> tuple[list[Clip], list[Reject]]:
-    """The windows of all videos, without those of copies; and what gave none.
-
-    Raises:
-        ValueError: if a video that was scanned in an earlier run is another one now.
-    """
-    for video, entry in zip(videos, journal, strict=False):
-        if entry["result"] and not is_still(video.place, _scanned_video(entry["result"])):
-            raise ValueError(f"{video.place} has changed since this run began: put it back, or choose another --out")
-    make_stage = partial(partial, scan_video, config=config.split_scenes)
-    for outcome in pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal)):
-        scan = outcome.result and asdict(outcome.result)
-        journal.append({"result": scan, "failure": _as_json(outcome.failure), "seconds": outcome.seconds})
-    clips, rejects = [], []
-    scanned: dict[str, tuple[Video, ScannedVideo]] = {}
-    for video, entry in zip(videos, journal, strict=True):
-        if entry["failure"]:
-            failure = Failure(**entry["failure"])
-            rejects += [Reject(source.name, failure.stage, failure.reason) for source in video.sources]
-            continue
-        result = _scanned_video(entry["result"])
-        first = scanned.setdefault(result.sha256, (video, result))[0]
-        if first is not video:
-            reason = f"the same bytes as {first.sources[0].name}"
-            rejects += [Reject(source.name, STAGE, reason) for source in video.sources]
-    seen = {key: (result.duration_s, bytes.fromhex(result.fingerprint)) for key, (_, result) in scanned.items()}
-    copies = dict(twins(seen)) if config.reject_copies else {}
-    for key, (video, result) in scanned.items():
-        if key in copies:
-            reason = f"shows the same as {scanned[copies[key]][0].sources[0].name}"
-            rejects += [Reject(source.name, "find_copies", reason) for source in video.sources]
-            continue
-        rejects += result.rejects
-        size = result.height, result.width
-        version = result.version if is_uri(video.place) else file_version(video.place)
-        clips += [Clip(video.sources[number], key, version, size, window) for number, window in result.windows]
-    return clips, rejects
-
-
 def _annotate(
     pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal
 ) -> tuple[list[ManifestRow], list[Card], list[tuple[str, dict[str, float]]], list[Reject]]:
@@ -237,42 +192,6 @@ def _annotate(
 
 def _as_json(failure: Failure | None) -> dict[str, Any] | None:
     return None if failure is None else asdict(failure)
-
-
-def _scanned_video(entry: dict[str, Any]) -> ScannedVideo:
-    windows = [(number, Window(**window)) for number, window in entry["windows"]]
-    return ScannedVideo(**{**entry, "windows": windows, "rejects": [Reject(**reject) for reject in entry["rejects"]]})
-
-
-def job_hash(sources: list[Source], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and, if they are local, size (wherever they lie), the settings, and
-    the schemas."""
-    sizes = ["" if is_uri(source.place) else file_version(source.place).partition(":")[0] for source in sources]
-    named = [[asdict(source) | {"place": ""}, size] for source, size in zip(sources, sizes, strict=True)]
-    decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, files_used(sources, config)]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, int]]:
-    """Names of the files beside the videos that decide what is made, and what tells their contents: the checksum that
-    an archive has of its own, or the size; -1 of one that is not there."""
-    files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
-    if config.mask_people.annotator == "sam2":
-        files.add(Path(config.mask_people.sam2.checkpoint))
-    if not config.track_people.follows:
-        folder = Path(folder_of(config.track_people)[0])
-        files |= {folder / results_name(source.place, config.track_people) for source in sources}
-    return [(file.name, _told_by(file)) for file in sorted(files)]
-
-
-def _told_by(file: Path) -> int:
-    if not file.is_file():
-        return -1
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return zlib.crc32(repr([(member.filename, member.CRC) for member in archive.infolist()]).encode())
-    except zipfile.BadZipFile:
-        return file.stat().st_size
 
 
 def _summary(out: Path) -> str:

@@ -107,17 +107,18 @@ def file_version(place: str) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def is_still(place: str, scanned: ScannedVideo) -> bool:
-    """Whether a file is the one that was scanned, by its version or else its bytes. URIs are believed until a clip is
-    made of them: asking for a million of them would take longer than it is worth.
+def version_now(place: str, scanned: ScannedVideo) -> str | None:
+    """The version of a file that is the one that was scanned, by its version or else its bytes; None of another one.
+    URIs are believed until a clip is made of them: asking for a million of them would take longer than it is worth.
 
     Raises:
         VideoError: if a local file is gone.
     """
     if is_uri(place):
-        return True
+        return scanned.version
     with open_binary(place):
-        return file_version(place) == scanned.version or _hash(place) == scanned.sha256
+        version = file_version(place)  # before its bytes: should they change meanwhile, it is not that of the new ones
+        return version if version == scanned.version or _hash(place) == scanned.sha256 else None
 
 
 def _size(place: str) -> int:

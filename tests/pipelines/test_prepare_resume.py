@@ -1,5 +1,6 @@
 """Killed at any moment and started again, a preparation ends in the bytes of one that was never killed."""
 
+import hashlib
 import os
 import random
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ from mlflow.tracking import MlflowClient
 from pipelines import prepare
 from pipelines.common import data_run
 from pipelines.prepare import UNFINISHED
+from preprocessing import find_clips
 from preprocessing.executor import Execution, Outcome, Pool, Rejected, StageFailed, stage
 from preprocessing.executor.pool import Worker
+from preprocessing.journal import Journal
 from preprocessing.manifest import file_hash, read_job, read_manifest, read_rejects
 from preprocessing.prepare_clip import Clip, PreparedClip
 from preprocessing.sample import make_key
+from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, scan_video
+from preprocessing.sources import find_sources
+from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.write_shards import pack_clip
 from preprocessing.video import read_frames, write_video
 from tests.limits import no_limits
@@ -213,6 +220,38 @@ def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: 
     with pytest.raises(StageFailed) as caught:
         PrepareClip(config)(Clip(source, "0" * 64, "5:5", (64, 64), Window(0, 9, 1, 24.0)))
     assert "has changed since it was scanned" in caught.value.failure.reason
+
+
+def test_a_video_replaced_after_its_scan_is_not_taken_for_what_was_scanned(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while others are still to be scanned."""
+    from preprocessing.prepare_clip import PrepareClip
+
+    def then_replaced(video: Video, config: SplitConfig) -> ScannedVideo:
+        scanned = scan_video(video, config)
+        if video.place.endswith("/a.mp4"):
+            Path(video.place).write_bytes((tmp_path / "videos" / "c.mp4").read_bytes())
+        return scanned
+
+    monkeypatch.setattr(find_clips, "scan_video", then_replaced)
+    folder, config = tmp_path / "videos", prepare.parse([*words, "--out=."])[2]
+    videos = group_by_file(find_sources(folder, config.sources)[0])
+    before = (folder / "a.mp4").read_bytes()
+    with Journal(tmp_path / "videos.jsonl") as journal:
+        clips, _ = find_clips.find_clips(Here(1), videos, config, journal)
+        assert {clip.source.name for clip in clips} == {"a.mp4", "b.mp4", "c.mp4"}
+        assert clips[0].sha256 == hashlib.sha256(before).hexdigest()
+        with pytest.raises(StageFailed) as caught:
+            PrepareClip(config)(clips[0])
+        assert "a.mp4 has changed since it was scanned" in caught.value.failure.reason
+        assert file_version(clips[-1].source.place) == clips[-1].version
+        with pytest.raises(ValueError, match=r"a\.mp4 has changed since this run began"):
+            find_clips.find_clips(Here(1), videos, config, journal)
+        (folder / "a.mp4").write_bytes(before)  # at another time
+        again, _ = find_clips.find_clips(Here(1), videos, config, journal)
+    assert again[0].version == file_version(again[0].source.place) != clips[0].version
+    assert [replace(clip, version="") for clip in again] == [replace(clip, version="") for clip in clips]
 
 
 @pytest.mark.slow

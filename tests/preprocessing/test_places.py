@@ -19,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from preprocessing import places
 from preprocessing.executor import Rejected
 from preprocessing.places import UnreachableError, VideoError, patiently
-from preprocessing.scan_video import ScannedVideo, file_version, is_still
+from preprocessing.scan_video import ScannedVideo, file_version, version_now
 from preprocessing.video import iter_frames, probe, read_frames, write_video
 from tests.preprocessing.test_video import smooth
 
@@ -267,5 +267,5 @@ def test_the_version_of_a_uri_is_its_size(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_without_asking_for_all_videos_again() -> None:
-    scanned = ScannedVideo("0" * 64, "", 64, 64, 1.0, "", [], [])
-    assert is_still("http://127.0.0.1:9/nobody.mp4", scanned)
+    scanned = ScannedVideo("0" * 64, "7", 64, 64, 1.0, "", [], [])
+    assert version_now("http://127.0.0.1:9/nobody.mp4", scanned) == "7"
