@@ -32,7 +32,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from models.body import load_body
 from preprocessing.annotators.results import folder_of, require_own_results
 from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
-from preprocessing.executor import Execution, Failure, Pool
+from preprocessing.executor import Execution, Failure, Pool, unless_out_of_reach
 from preprocessing.find_clips import find_clips
 from preprocessing.job import job_hash
 from preprocessing.journal import Journal, only_process_in
@@ -63,6 +63,9 @@ SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifes
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says for want of room."""
 
+AGAIN = "then give the same command again: it goes on where it was"
+"""What a run that ended says."""
+
 UNFINISHED = ".unfinished"
 """Folder of what a run has done so far; gone once it is complete."""
 
@@ -74,6 +77,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
     Raises:
         ValueError: if videos, weights or results cannot be found, ``out`` holds the result of another job, or another
             process is at it.
+        RuntimeError: if workers cannot do it, or what is no video's fault keeps them from it.
         OSError: if ``out`` cannot be written to.
     """
     check_files(config)
@@ -100,8 +104,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         ):
             if len(scanned):
                 print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
-            wanted, rejects = find_clips(pool, group_by_file(sources), config, scanned)
-            rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
+            wanted, rejects = find_clips(pool, group_by_file(sources), config, scanned, execution.max_unreached)
+            rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips, execution.max_unreached)
             seconds = [entry["seconds"] for journal in (scanned, clips) for entry in journal]
         order = {source.name: place for place, source in enumerate(sources)}
         rejects = sorted([*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0))
@@ -158,7 +162,7 @@ def _open_state(out: Path, job: str) -> Path:
 
 
 def _annotate(
-    pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal
+    pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal, max_unreached: int
 ) -> tuple[list[ManifestRow], list[Card], list[tuple[str, dict[str, float]]], list[Reject]]:
     """Rows of the clips that went into shards, what to show of them, their sources and scores; and the refused."""
     sheets = out / UNFINISHED / "sheets"
@@ -167,7 +171,8 @@ def _annotate(
     sam2 = partial(SAM2Masks, config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
     make_stage = partial(PrepareClip, config, sam2 and pool.shared(sam2))
     with ShardSet(out, config.write_shards, written) as shards:
-        for outcome in pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal)):
+        outcomes = pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal))
+        for outcome in unless_out_of_reach(outcomes, max_unreached, len(clips), "clip"):
             entry: dict[str, Any] = {
                 "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
             }  # fmt: skip
@@ -230,6 +235,9 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     parser.add_argument("--workers", type=int, default=1, help="of them, each computing with one thread")
     parser.add_argument("--gpu_actors", type=int, default=0, help="on ray: that run SAM 2 for all workers")
     parser.add_argument("--gpus_per_actor", type=float, default=1.0, help="on ray; 0.5 lets two share a GPU")
+    parser.add_argument(
+        "--max_unreached", type=int, default=5, help="videos or clips in a row out of reach end the run; 0: never"
+    )
     parser.add_class_arguments(PrepareConfig, None)
     parsed = parser.parse_args(arguments)
     for name in ("filter_clips", "filter_people", "filter_bodies", "verify_clip"):
@@ -239,7 +247,7 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
     out = local_path("--out", parsed.out, "write the shards there, and copy them when they are complete")
     given = parser.instantiate(parsed)
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
-    execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor)
+    execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor, given.max_unreached)
     return videos, out, PrepareConfig(**fields), execution
 
 
@@ -249,7 +257,8 @@ def default_settings() -> PrepareConfig:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. A user's mistake ends it with one line and status 2, a full disk with status 1."""
+    """Run the command line. A user's mistake ends it with one line and status 2, what is broken (a full
+    disk, a file system that is gone) with status 1."""
     try:
         given = _, out, *_ = parse(arguments)
         print(prepare(*given))
@@ -260,12 +269,12 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
-        print(f"prepare: error: {error}", file=sys.stderr)
+        print(f"prepare: error: {str(error).rstrip()}: mend that, {AGAIN}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         way_out = "make room" if error.errno in FULL else "mend that"
-        again = f"{way_out}, then give the same command again: it goes on where it was"
-        print(f"prepare: error: {error.filename or out}: {error.strerror or error}: {again}", file=sys.stderr)
+        reason = f"{error.filename or out}: {error.strerror or error}"
+        print(f"prepare: error: {reason}: {way_out}, {AGAIN}", file=sys.stderr)
         sys.exit(1)
 
 

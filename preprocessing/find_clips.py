@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from preprocessing.duplicates import twins
-from preprocessing.executor import Failure, Pool
+from preprocessing.executor import Failure, Pool, unless_out_of_reach
 from preprocessing.journal import Journal
 from preprocessing.manifest import Reject
 from preprocessing.prepare_clip import Clip
@@ -18,12 +18,14 @@ from preprocessing.window import Window
 
 
 def find_clips(
-    pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journal
+    pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journal, max_unreached: int = 0
 ) -> tuple[list[Clip], list[Reject]]:
     """Scan what is not in the journal yet; the clips of all videos, and the rejects.
 
     Raises:
         ValueError: if a video that was scanned in an earlier run is another one now.
+        RuntimeError: if ``max_unreached`` videos in a row cannot be reached (0: however many), or one is gone with its
+            folder.
     """
     versions: dict[str, str] = {}
     for video, entry in zip(videos, journal, strict=False):
@@ -35,7 +37,8 @@ def find_clips(
                 )
             versions[video.place] = version
     make_stage = partial(partial, scan_video, config=config.split_scenes)
-    for outcome in pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal)):
+    outcomes = pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal))
+    for outcome in unless_out_of_reach(outcomes, max_unreached, len(videos), "video"):
         scan = outcome.result and asdict(outcome.result)
         failure = outcome.failure and asdict(outcome.failure)
         journal.append({"result": scan, "failure": failure, "seconds": outcome.seconds})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preprocessing.executor import stage
 from preprocessing.manifest import Reject
-from preprocessing.places import is_uri, open_binary, patiently
+from preprocessing.places import LostError, UnreachableError, is_uri, open_binary, patiently, reaching
 from preprocessing.sources import STAGE, Source
 from preprocessing.stages.split_scenes import SplitConfig, cut_windows, scan
 from preprocessing.window import Window
@@ -97,13 +97,19 @@ def file_version(place: str) -> str:
     URI only the size is known, for which it is asked.
 
     Raises:
-        VideoError: if a URI cannot be read.
+        VideoError: if a URI cannot be read, or a local file is gone with its folder.
     """
     if is_uri(place):
         return str(patiently(place, partial(_size, place)))
-    if not Path(place).exists():
-        return ""
-    status = Path(place).stat()
+    try:
+        with reaching(place):
+            status = Path(place).stat()
+    except LostError:
+        raise
+    except UnreachableError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+            return ""
+        raise
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 

@@ -75,6 +75,7 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     Raises:
         ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
     """
+    videos = videos.absolute()  # workers may begin in another folder
     _require_text("--videos", str(videos))
     if videos.is_dir():
         return _in_folder(videos, config)
@@ -185,6 +186,7 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     root = config.root or str(listed_in.parent)
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
     place = as_path(place)
+    place = place if is_uri(place) else str(Path(place).absolute())
     start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
     start_s = 0.0 if start is None else _seconds(f"{name}: start", start)
     end_s = None if end is None else _seconds(f"{name}: end", end)

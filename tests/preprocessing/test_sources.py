@@ -128,6 +128,17 @@ def test_a_folder_of_lost_links_is_none_of_videos(tmp_path: Path) -> None:
         find_sources(tmp_path, SourceConfig())
 
 
+def test_places_do_not_depend_on_where_one_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "list.txt").write_text("b.mp4\n")
+    monkeypatch.chdir(folder)
+    for videos, root in (("b.mp4", ""), ("list.txt", ""), ("list.txt", ".")):
+        assert find_sources(Path(videos), SourceConfig(root=root)) == (
+            [Source("b.mp4", str(folder / "b.mp4"), "unknown")],
+            [],
+        )
+    assert find_sources(Path("."), SourceConfig()) == find_sources(folder, SourceConfig())
+
+
 def test_what_is_no_file_is_rejected_for_that(folder: Path) -> None:
     (folder / "lost.mp4").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.mp4")
