@@ -34,6 +34,7 @@ from pipelines.common.device import choose_device
 from pipelines.common.tracking import log_result
 from pipelines.encoding.encoder import Encoder, FittedClips, Statistics
 from preprocessing.manifest import MANIFEST, SPLITS, ManifestRow, read_manifest, sample_hash, write_manifest
+from preprocessing.ranges import require
 from preprocessing.rendering.bodies import render_maps
 from preprocessing.sample import Sample
 from preprocessing.stages.write_shards import PackedClip, ShardConfig, ShardSet, discard_unfinished
@@ -146,6 +147,7 @@ def cache_latents(
     check_num_frames(frames)
     for noted, key in {row.body: row.key for row in rows.values()}.items() if maps else ():
         require_same_body(noted, body, f"clip {key!r}", "--body")
+    require("clips_per_shard", clips_per_shard, 1)
     if start < 0:
         raise ValueError(f"start is the number of a frame, not {start}")
     where = choose_device(device)

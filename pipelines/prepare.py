@@ -2,10 +2,10 @@
 
     python -m pipelines.prepare --videos FOLDER_OR_LIST --out FOLDER [--workers 2] [--executor ray] [--config FILE]
 
-``--videos`` is a folder (searched for video files, with its subfolders), a text file with one path a line, or a table
-(``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) with a row for each video or part of one, of which ``--sources.columns``
-says what its columns hold. Settings come from ``configs/prepare/default.yaml``; ``--config`` and single flags
-(``--split_scenes.num_frames 33``) go over it.
+``--videos`` is a folder (searched for video files, with its subfolders and those that are linked there), a text file
+with one path a line, or a table (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``) with a row for each video or part of
+one, of which ``--sources.columns`` says what its columns hold. Settings come from ``configs/prepare/default.yaml``;
+``--config`` and single flags (``--split_scenes.num_frames 33``) go over it.
 
 Written to ``--out``: ``{train,val,test}-000000.tar …``, ``rejected.jsonl``, ``preview.html`` and, last of all,
 ``manifest.parquet``. What cannot be used is never silently gone: every source is in the manifest, among the rejects,
@@ -17,12 +17,8 @@ Stopped at any moment, even by ``kill -9``, the same command goes on where it wa
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import shutil
 import sys
-import zipfile
-import zlib
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,15 +30,15 @@ from typing import Any
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from models.body import load_body
-from preprocessing.annotators.results import folder_of, require_own_results, results_name
+from preprocessing.annotators.results import folder_of, require_own_results
 from preprocessing.annotators.sam2_masks import SAM2Masks, network_of
-from preprocessing.duplicates import twins
-from preprocessing.executor import Execution, Failure, Pool
+from preprocessing.executor import Execution, Failure, Pool, unless_out_of_reach
+from preprocessing.find_clips import find_clips
+from preprocessing.job import job_hash
 from preprocessing.journal import Journal, only_process_in
 from preprocessing.manifest import (
     MANIFEST,
     REJECTED,
-    SCHEMA,
     ManifestRow,
     Reject,
     read_job,
@@ -52,22 +48,23 @@ from preprocessing.manifest import (
     write_manifest,
     write_rejects,
 )
-from preprocessing.places import is_uri
+from preprocessing.places import local_path
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
-from preprocessing.sample_files import SCHEMA_VERSION
-from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, is_still, scan_video
+from preprocessing.scan_video import group_by_file
 from preprocessing.settings import PrepareConfig
-from preprocessing.sources import STAGE, Source, find_sources
+from preprocessing.sources import find_sources
 from preprocessing.stages.write_shards import ShardSet
 from preprocessing.summary import summarise, summarise_stages
-from preprocessing.window import Window
 
 DEFAULTS = Path(__file__).parents[1] / "configs" / "prepare" / "default.yaml"
 SUMMARY = "Turn videos of people into annotated, sharded samples, with a manifest, the rejects and a preview."
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says for want of room."""
+
+AGAIN = "then give the same command again: it goes on where it was"
+"""What a run that ended says."""
 
 UNFINISHED = ".unfinished"
 """Folder of what a run has done so far; gone once it is complete."""
@@ -80,6 +77,7 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
     Raises:
         ValueError: if videos, weights or results cannot be found, ``out`` holds the result of another job, or another
             process is at it.
+        RuntimeError: if workers cannot do it, or what is no video's fault keeps them from it.
         OSError: if ``out`` cannot be written to.
     """
     check_files(config)
@@ -106,8 +104,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         ):
             if len(scanned):
                 print(f"{out}: going on after {len(scanned)} videos and {len(clips)} clips", file=sys.stderr)
-            wanted, rejects = _scan(pool, group_by_file(sources), config, scanned)
-            rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips)
+            wanted, rejects = find_clips(pool, group_by_file(sources), config, scanned, execution.max_unreached)
+            rows, cards, scores, refused = _annotate(pool, wanted, config, out, clips, execution.max_unreached)
             seconds = [entry["seconds"] for journal in (scanned, clips) for entry in journal]
         order = {source.name: place for place, source in enumerate(sources)}
         rejects = sorted([*unusable, *rejects, *refused], key=lambda r: (order.get(r.source, -1), r.start_frame or 0))
@@ -163,47 +161,8 @@ def _open_state(out: Path, job: str) -> Path:
     return state
 
 
-def _scan(pool: Pool, videos: list[Video], config: PrepareConfig, journal: Journal) -> tuple[list[Clip], list[Reject]]:
-    """The windows of all videos, without those of copies; and what gave none.
-
-    Raises:
-        ValueError: if a video that was scanned in an earlier run is another one now.
-    """
-    for video, entry in zip(videos, journal, strict=False):
-        if entry["result"] and not is_still(video.place, _scanned_video(entry["result"])):
-            raise ValueError(f"{video.place} has changed since this run began: put it back, or choose another --out")
-    make_stage = partial(partial, scan_video, config=config.split_scenes)
-    for outcome in pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal)):
-        scan = outcome.result and asdict(outcome.result)
-        journal.append({"result": scan, "failure": _as_json(outcome.failure), "seconds": outcome.seconds})
-    clips, rejects = [], []
-    scanned: dict[str, tuple[Video, ScannedVideo]] = {}
-    for video, entry in zip(videos, journal, strict=True):
-        if entry["failure"]:
-            failure = Failure(**entry["failure"])
-            rejects += [Reject(source.name, failure.stage, failure.reason) for source in video.sources]
-            continue
-        result = _scanned_video(entry["result"])
-        first = scanned.setdefault(result.sha256, (video, result))[0]
-        if first is not video:
-            reason = f"the same bytes as {first.sources[0].name}"
-            rejects += [Reject(source.name, STAGE, reason) for source in video.sources]
-    seen = {key: (result.duration_s, bytes.fromhex(result.fingerprint)) for key, (_, result) in scanned.items()}
-    copies = dict(twins(seen)) if config.reject_copies else {}
-    for key, (video, result) in scanned.items():
-        if key in copies:
-            reason = f"shows the same as {scanned[copies[key]][0].sources[0].name}"
-            rejects += [Reject(source.name, "find_copies", reason) for source in video.sources]
-            continue
-        rejects += result.rejects
-        size = result.height, result.width
-        version = result.version if is_uri(video.place) else file_version(video.place)
-        clips += [Clip(video.sources[number], key, version, size, window) for number, window in result.windows]
-    return clips, rejects
-
-
 def _annotate(
-    pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal
+    pool: Pool, clips: list[Clip], config: PrepareConfig, out: Path, journal: Journal, max_unreached: int
 ) -> tuple[list[ManifestRow], list[Card], list[tuple[str, dict[str, float]]], list[Reject]]:
     """Rows of the clips that went into shards, what to show of them, their sources and scores; and the refused."""
     sheets = out / UNFINISHED / "sheets"
@@ -212,7 +171,8 @@ def _annotate(
     sam2 = partial(SAM2Masks, config.mask_people.sam2) if config.mask_people.annotator == "sam2" else None
     make_stage = partial(PrepareClip, config, sam2 and pool.shared(sam2))
     with ShardSet(out, config.write_shards, written) as shards:
-        for outcome in pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal)):
+        outcomes = pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal))
+        for outcome in unless_out_of_reach(outcomes, max_unreached, len(clips), "clip"):
             entry: dict[str, Any] = {
                 "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
             }  # fmt: skip
@@ -237,42 +197,6 @@ def _annotate(
 
 def _as_json(failure: Failure | None) -> dict[str, Any] | None:
     return None if failure is None else asdict(failure)
-
-
-def _scanned_video(entry: dict[str, Any]) -> ScannedVideo:
-    windows = [(number, Window(**window)) for number, window in entry["windows"]]
-    return ScannedVideo(**{**entry, "windows": windows, "rejects": [Reject(**reject) for reject in entry["rejects"]]})
-
-
-def job_hash(sources: list[Source], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and, if they are local, size (wherever they lie), the settings, and
-    the schemas."""
-    sizes = ["" if is_uri(source.place) else file_version(source.place).partition(":")[0] for source in sources]
-    named = [[asdict(source) | {"place": ""}, size] for source, size in zip(sources, sizes, strict=True)]
-    decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, files_used(sources, config)]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, int]]:
-    """Names of the files beside the videos that decide what is made, and what tells their contents: the checksum that
-    an archive has of its own, or the size; -1 of one that is not there."""
-    files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
-    if config.mask_people.annotator == "sam2":
-        files.add(Path(config.mask_people.sam2.checkpoint))
-    if not config.track_people.follows:
-        folder = Path(folder_of(config.track_people)[0])
-        files |= {folder / results_name(source.place, config.track_people) for source in sources}
-    return [(file.name, _told_by(file)) for file in sorted(files)]
-
-
-def _told_by(file: Path) -> int:
-    if not file.is_file():
-        return -1
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return zlib.crc32(repr([(member.filename, member.CRC) for member in archive.infolist()]).encode())
-    except zipfile.BadZipFile:
-        return file.stat().st_size
 
 
 def _summary(out: Path) -> str:
@@ -303,23 +227,28 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, Path, PrepareConfig
         allow_abbrev=False,  # a shortened or misspelt name must not pass for another one
     )
     parser.add_argument("--config", action="config", help="a YAML file of settings that go over the default ones")
-    parser.add_argument("--videos", type=Path, required=True, help="folder of videos, list of paths, or table")
-    parser.add_argument("--out", type=Path, required=True, help="folder for shards, manifest, rejects and preview")
+    parser.add_argument("--videos", type=str, required=True, help="folder of videos, list of paths, or table")
+    parser.add_argument("--out", type=str, required=True, help="folder for shards, manifest, rejects and preview")
     parser.add_argument(
         "--executor", default="local", help="local processes, or ray: actors, of RAY_ADDRESS if it is set"
     )
     parser.add_argument("--workers", type=int, default=1, help="of them, each computing with one thread")
     parser.add_argument("--gpu_actors", type=int, default=0, help="on ray: that run SAM 2 for all workers")
     parser.add_argument("--gpus_per_actor", type=float, default=1.0, help="on ray; 0.5 lets two share a GPU")
+    parser.add_argument(
+        "--max_unreached", type=int, default=5, help="videos or clips in a row out of reach end the run; 0: never"
+    )
     parser.add_class_arguments(PrepareConfig, None)
     parsed = parser.parse_args(arguments)
     for name in ("filter_clips", "filter_people", "filter_bodies", "verify_clip"):
         if parsed[name] is None or None in vars(parsed[name]).values():
             raise ValueError(f"{name}: null takes off one end of a limit, as in `sharpness: {{min: null}}`")
+    videos = local_path("--videos", parsed.videos, "for videos elsewhere, that of a list or table of their URIs")
+    out = local_path("--out", parsed.out, "write the shards there, and copy them when they are complete")
     given = parser.instantiate(parsed)
     fields = {name: given[name] for name in PrepareConfig.__dataclass_fields__}
-    execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor)
-    return given.videos, given.out, PrepareConfig(**fields), execution
+    execution = Execution(given.executor, given.workers, given.gpu_actors, given.gpus_per_actor, given.max_unreached)
+    return videos, out, PrepareConfig(**fields), execution
 
 
 def default_settings() -> PrepareConfig:
@@ -328,7 +257,8 @@ def default_settings() -> PrepareConfig:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. A user's mistake ends it with one line and status 2, a full disk with status 1."""
+    """Run the command line. A user's mistake ends it with one line and status 2, what is broken (a full
+    disk, a file system that is gone) with status 1."""
     try:
         given = _, out, *_ = parse(arguments)
         print(prepare(*given))
@@ -339,12 +269,12 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"prepare: error: {error}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
-        print(f"prepare: error: {error}", file=sys.stderr)
+        print(f"prepare: error: {str(error).rstrip()}: mend that, {AGAIN}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         way_out = "make room" if error.errno in FULL else "mend that"
-        again = f"{way_out}, then give the same command again: it goes on where it was"
-        print(f"prepare: error: {error.filename or out}: {error.strerror or error}: {again}", file=sys.stderr)
+        reason = f"{error.filename or out}: {error.strerror or error}"
+        print(f"prepare: error: {reason}: {way_out}, {AGAIN}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -106,7 +106,7 @@ def split_of(source: str, shares: Mapping[str, float]) -> str:
     Raises:
         ValueError: if ``shares`` are not those three, or do not add up to 1.
     """
-    if set(shares) != set(SPLITS) or min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
+    if set(shares) != set(SPLITS) or not min(shares.values()) >= 0 or not abs(sum(shares.values()) - 1) <= 1e-6:
         raise ValueError(f"split_shares must be shares of {', '.join(SPLITS)} that add up to 1, not {dict(shares)}")
     position = int(hashlib.sha256(source.encode()).hexdigest()[:8], 16) / 16**8
     for name in SPLITS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ that is none, a mistake."""
 WORTH_ASKING_AGAIN = (408, 429)
 """HTTP's time-outs and too many requests; what else is the client's fault stays so."""
 
+WITHOUT_A_KEY = (401, 403, 407)
+"""HTTP's, for who may not have a file, or may have nothing any longer."""
+
 CUT_SHORT = "ClientPayloadError"
 """Of aiohttp, where a connection ends in the middle of an answer; it gives it HTTP's 400, which no server said."""
 
@@ -32,12 +36,33 @@ class VideoError(ValueError):
 
 
 class UnreachableError(VideoError):
-    """Its bytes cannot be had."""
+    """Its bytes cannot be had.
+
+    Args:
+        on_the_way: whether, for all that is known, others cannot be had either: the fault is that of a network, a
+            server, a key or a package.
+    """
+
+    def __init__(self, message: str, on_the_way: bool = False) -> None:
+        super().__init__(message)
+        self.on_the_way = on_the_way
+
+
+class LostError(UnreachableError):
+    """It is gone with the folder that it was in: a file system that is not there any longer."""
 
 
 def is_uri(place: Path | str) -> bool:
     """Whether a place is a URI, and no local path."""
     return "://" in str(place)
+
+
+def local_path(option: str, place: str, instead: str) -> Path:
+    """The path that an option of a program names. Raises ``ValueError`` if it is a URI, saying what to give instead: as
+    a path, ``s3://bucket`` would be a folder called ``s3:``."""
+    if is_uri(place):
+        raise ValueError(f"{option} is {place}, and must be a local path: {instead}")
+    return Path(place)
 
 
 def as_path(place: str) -> str:
@@ -54,7 +79,7 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
             is elsewhere and its bytes do not come.
         VideoError: if it is empty.
     """
-    with _reaching(place):
+    with reaching(place):
         if is_uri(place):
             system, path = fsspec.url_to_fs(str(place))
             file: BinaryIO = io.BufferedReader(_Remote(str(place), system.open(path)))
@@ -69,9 +94,14 @@ def open_binary(place: Path | str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _reaching(place: Path | str) -> Iterator[None]:
+def reaching(place: Path | str) -> Iterator[None]:
     """What file systems' libraries raise may be of any kind. Were it let through, decoders would take an ``EOFError``
-    for the end of the file, and people would read a line of a library that does not say which file."""
+    for the end of the file, and people would read a line of a library that does not say which file.
+
+    Raises:
+        UnreachableError: for whatever is raised.
+        LostError: if a local file's folder is gone, or empty as where nothing is mounted.
+    """
     try:
         yield
     except UnreachableError:
@@ -79,7 +109,31 @@ def _reaching(place: Path | str) -> Iterator[None]:
     except Exception as error:
         first = _causes(error)[-1]  # fsspec's HTTP calls every failure a file that is not there
         reason = getattr(first, "strerror", None) or str(first) or type(first).__name__
-        raise UnreachableError(f"{place}: cannot be read ({reason})") from error
+        said = f"{place}: cannot be read ({reason})"
+        if isinstance(error, OSError) and (folder := _lost_folder(str(place))) is not None:
+            raise LostError(f"{said}, nor anything else in {folder}") from error
+        raise UnreachableError(said, _is_on_the_way(place, error)) from error
+
+
+def _lost_folder(place: str) -> Path | None:
+    """That of a local file (of an archive, say, which a URI ends in), if it is gone or has nothing in it."""
+    file = as_path(place.rpartition("::")[2] if is_uri(place) else place)
+    if is_uri(file):
+        return None
+    folder = Path(file).absolute().parent
+    try:
+        with os.scandir(folder) as entries:
+            return folder if next(entries, None) is None else None
+    except PermissionError:  # it is there
+        return None
+    except OSError:
+        return folder
+
+
+def _is_on_the_way(place: Path | str, error: BaseException) -> bool:
+    links = _causes(error)
+    locked = any(isinstance(link, PermissionError) or _status(link) in WITHOUT_A_KEY for link in links)
+    return (locked and is_uri(place)) or isinstance(links[-1], ImportError) or _may_pass(error)
 
 
 class _Remote(io.RawIOBase):
@@ -95,12 +149,12 @@ class _Remote(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with _reaching(self.uri):
+        with reaching(self.uri):
             self.file.seek(offset, whence)
             return self.file.tell()  # SFTP's seek does not say
 
     def readinto(self, buffer: Any) -> int:
-        with _reaching(self.uri):
+        with reaching(self.uri):
             data = self.file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -112,7 +166,11 @@ class _Remote(io.RawIOBase):
 
 
 def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
-    """What ``read`` gives of a place; from another machine, tried again where it failed as networks do."""
+    """What ``read`` gives of a place; from another machine, tried again where it failed as networks do.
+
+    Raises:
+        UnreachableError: also if a local file is not there any longer, whatever ``read`` made of that.
+    """
     for wait_s in WAITS_S if is_uri(place) else ():
         try:
             return read()
@@ -120,10 +178,16 @@ def patiently(place: Path | str, read: Callable[[], Read]) -> Read:
             if not _may_pass(error):
                 raise
         time.sleep(wait_s)
-    return read()
+    try:
+        return read()
+    except Exception:
+        if not is_uri(place):
+            with reaching(place):
+                Path(place).stat()
+        raise
 
 
-def _may_pass(error: UnreachableError) -> bool:
+def _may_pass(error: BaseException) -> bool:
     links = _causes(error)
     if any(type(link).__name__ == CUT_SHORT for link in links):
         return True

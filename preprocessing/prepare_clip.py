@@ -34,7 +34,7 @@ class Clip:
     source: Source
     sha256: str
     version: str
-    """Of the file when it was scanned: see ``scan_video.file_version``."""
+    """Of the file whose bytes these are: see ``scan_video.file_version``."""
     size: tuple[int, int]
     """(H, W) of the source, pixels."""
     window: Window

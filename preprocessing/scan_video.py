@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preprocessing.executor import stage
 from preprocessing.manifest import Reject
-from preprocessing.places import is_uri, open_binary, patiently
+from preprocessing.places import LostError, UnreachableError, is_uri, open_binary, patiently, reaching
 from preprocessing.sources import STAGE, Source
 from preprocessing.stages.split_scenes import SplitConfig, cut_windows, scan
 from preprocessing.window import Window
@@ -97,27 +97,34 @@ def file_version(place: str) -> str:
     URI only the size is known, for which it is asked.
 
     Raises:
-        VideoError: if a URI cannot be read.
+        VideoError: if a URI cannot be read, or a local file is gone with its folder.
     """
     if is_uri(place):
         return str(patiently(place, partial(_size, place)))
-    if not Path(place).exists():
-        return ""
-    status = Path(place).stat()
+    try:
+        with reaching(place):
+            status = Path(place).stat()
+    except LostError:
+        raise
+    except UnreachableError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError)):
+            return ""
+        raise
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def is_still(place: str, scanned: ScannedVideo) -> bool:
-    """Whether a file is the one that was scanned, by its version or else its bytes. URIs are believed until a clip is
-    made of them: asking for a million of them would take longer than it is worth.
+def version_now(place: str, scanned: ScannedVideo) -> str | None:
+    """The version of a file that is the one that was scanned, by its version or else its bytes; None of another one.
+    URIs are believed until a clip is made of them: asking for a million of them would take longer than it is worth.
 
     Raises:
         VideoError: if a local file is gone.
     """
     if is_uri(place):
-        return True
+        return scanned.version
     with open_binary(place):
-        return file_version(place) == scanned.version or _hash(place) == scanned.sha256
+        version = file_version(place)  # before its bytes: should they change meanwhile, it is not that of the new ones
+        return version if version == scanned.version or _hash(place) == scanned.sha256 else None
 
 
 def _size(place: str) -> int:

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.body_fitting.config import BodyFitConfig
 from preprocessing.manifest import split_of
+from preprocessing.ranges import require
 from preprocessing.sources import SourceConfig
-from preprocessing.stages.limits import BodyLimits, ClipLimits, LandmarkLimits, PeopleLimits, VerifyLimits, limited
+from preprocessing.stages.limits import (
+    BodyLimits,
+    ClipLimits,
+    LandmarkLimits,
+    PeopleLimits,
+    VerifyLimits,
+    check,
+    limited,
+)
 from preprocessing.stages.mask_people import MaskConfig
 from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.write_shards import ShardConfig
+from preprocessing.video import SIDES_PX
 
 
 @dataclass
@@ -41,6 +51,11 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         split_of("", self.split_shares)
+        require("annotate_side", self.annotate_side, *SIDES_PX)
+        require("max_side", self.max_side, *SIDES_PX)
+        require("preview_clips", self.preview_clips, 0)
+        for name in ("filter_clips", "filter_people", "filter_bodies", "verify_clip"):
+            check(name, getattr(self, name))
         if self.track_people.follows:
             return
         if unmeasured := limited(self.filter_bodies).keys() & vars(LandmarkLimits()).keys():

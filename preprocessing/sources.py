@@ -7,25 +7,20 @@ no rewriting. Places are local paths, or URIs of any file system that fsspec kno
 from __future__ import annotations
 
 import ast
-import csv
 import errno
-import json
 import math
 import os
 import re
 import stat
-import string
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from preprocessing.manifest import Reject
 from preprocessing.places import as_path, is_uri
+from preprocessing.tables import TABLES, fill_in, read_list, read_table
 from preprocessing.video import VIDEO_SUFFIXES
 
 STAGE = "find_sources"
@@ -33,11 +28,6 @@ STAGE = "find_sources"
 
 COLUMNS = ("video", "start", "end", "segment", "caption", "licence", "origin", "group")
 """What a table may tell of a video."""
-
-MAX_CELL = 1 << 24
-"""Characters of a CSV's cell."""
-
-TABLES = {".csv", ".tsv", ".parquet", ".jsonl"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +75,8 @@ class SourceConfig:
                 f"sources.columns names {', '.join(sorted(unknown))}: the fields of a video are {', '.join(COLUMNS)}"
             )
         self.columns = {name: name for name in COLUMNS} | self.columns
+        for name in ("root", "licence", "origin"):
+            _require_text(f"sources.{name}", getattr(self, name))
 
 
 def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list[Reject]]:
@@ -93,27 +85,12 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     Raises:
         ValueError: if there is no such folder or list, it cannot be read, or nothing in it can be used.
     """
+    videos = videos.absolute()  # workers may begin in another folder
+    _require_text("--videos", str(videos))
     if videos.is_dir():
         if config.group_pattern:
             raise ValueError(f"sources.group_pattern is for lists and tables, not for a folder: list what {videos} has")
-        paths = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir())
-        if not paths:
-            raise ValueError(f"no videos in {videos}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
-        sources, rejects = [], []
-        for path in paths:
-            name = path.relative_to(videos).as_posix()
-            try:
-                _require_text(name)
-            except ValueError as error:
-                rejects.append(Reject(ascii(name), STAGE, str(error)))
-                continue
-            if (fault := _unreadable(str(path))) is not None:
-                rejects.append(Reject(name, STAGE, f"{path} cannot be read: {fault}"))
-            else:
-                sources.append(Source(name, str(path), config.licence, config.origin))
-        if not sources:
-            raise _nothing_usable(videos, rejects)
-        return sources, rejects
+        return _in_folder(videos, config)
     if not videos.is_file():
         raise ValueError(f"{videos} does not exist: --videos takes a folder, a list of paths, or a table")
     if videos.suffix.lower() in VIDEO_SUFFIXES:
@@ -121,10 +98,9 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     sources, rejects = [], []
     table = videos.suffix.lower() in TABLES
     columns = config.columns if table else {"video": "video"} | ({"group": "video"} if config.group_pattern else {})
-    for number, row in enumerate(_table(videos, columns) if table else _lines(videos), start=1):
+    for number, row in enumerate(read_table(videos, columns) if table else read_list(videos), start=1):
         try:
             source = _source(row, columns, config, videos)
-            source = replace(source, group=_group(row, columns, config.group_pattern))
         except ValueError as error:
             rejects.append(Reject(f"row {number}", STAGE, str(error)))
             continue
@@ -139,17 +115,61 @@ def find_sources(videos: Path, config: SourceConfig) -> tuple[list[Source], list
     return _told_apart(sources, rejects), rejects
 
 
+def _in_folder(folder: Path, config: SourceConfig) -> tuple[list[Source], list[Reject]]:
+    """See ``find_sources``."""
+    paths = sorted(path for path in _files(folder) if path.suffix.lower() in VIDEO_SUFFIXES or _lost(path))
+    if not paths:
+        raise ValueError(f"no videos in {folder}: looked for {', '.join(sorted(VIDEO_SUFFIXES))} in it and below")
+    sources, rejects = [], []
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            _require_text("the file's name", name)
+        except ValueError as error:
+            rejects.append(Reject(ascii(name), STAGE, str(error)))
+            continue
+        if (fault := _unreadable(str(path))) is not None:
+            rejects.append(Reject(name, STAGE, f"{path} cannot be read: {fault}"))
+        else:
+            sources.append(Source(name, str(path), config.licence, config.origin))
+    if not sources:
+        raise _nothing_usable(folder, rejects)
+    return sources, rejects
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files of a folder, of those below it, and of those that links in them lead to: of each folder once, however
+    many ways lead there, by a way with links only if there is none without.
+
+    Raises:
+        ValueError: if one of the folders cannot be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        reason = f"{error.filename} cannot be searched ({error.strerror})"
+        raise ValueError(f"{reason}: let it be read, or give a list of videos without those in it") from error
+
+    files, seen, ways = [], set(), [folder]
+    for way in ways:  # which grows meanwhile
+        for place, folders, names in os.walk(way, onerror=refuse):
+            if (real := os.path.realpath(place)) in seen:
+                folders.clear()  # it goes no further down here
+                continue
+            seen.add(real)
+            folders.sort()
+            ways += [link for name in folders if (link := Path(place, name)).is_symlink()]
+            files += [Path(place, name) for name in names]
+    return files
+
+
+def _lost(path: Path) -> bool:
+    """Whether it may be a link to a folder that is not there."""
+    return not path.suffix and path.is_symlink() and not os.path.exists(path)  # which, of a Path, may raise
+
+
 def _nothing_usable(videos: Path, rejects: list[Reject]) -> ValueError:
     first = rejects[0].reason
     return ValueError(f"none of the {len(rejects)} videos of {videos} can be read, the first because: {first}")
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").split("\n")]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is neither a folder, nor a text file with one path a line, nor a table") from error
-    yield from ({"video": line} for line in lines if line and not line.startswith("#"))
 
 
 def _unreadable(place: str) -> str | None:
@@ -163,116 +183,55 @@ def _unreadable(place: str) -> str | None:
     return None if stat.S_ISREG(mode) else os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "it is no file"
 
 
-def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
-    """The rows of a table, as they are.
-
-    Raises:
-        ValueError: if it cannot be read, or has no such columns.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            used = set().union(*(_fields(column) if "{" in column else {column} for column in columns.values()))
-            rows = pq.read_table(path, columns=sorted(used & set(pq.read_schema(path).names))).to_pylist()
-        elif suffix == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
-        else:
-            rows = _read_csv(path)
-    except (ValueError, OSError, csv.Error, pa.ArrowException) as error:
-        raise ValueError(f"{path} cannot be read as a table ({error})") from error
-    names = {name for row in rows if isinstance(row, dict) for name in row if name is not None}
-    for name, column in columns.items():
-        wanted = _fields(column) if "{" in column else {column}
-        chosen = name == "video" or column != name  # what is called as the field itself may be absent
-        if rows and chosen and (missing := wanted - names):
-            raise ValueError(
-                f"{path} has no column {', '.join(sorted(missing))} among {', '.join(sorted(names))}: say by "
-                f"--sources.columns.{name} which it is"
-            )
-    yield from rows
-
-
-def _fields(template: str) -> set[str]:
-    try:
-        fields = {place for _, place, _, _ in _Fill().parse(template) if place is not None}
-    except ValueError as error:
-        raise ValueError(f"sources.columns: {template!r} is no template ({error})") from error
-    if not all(field.isidentifier() for field in fields):
-        raise ValueError(f"sources.columns: {template!r} is no template of columns: write {{column}}")
-    return fields
-
-
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    """All cells as the text they are: 0012 is a name, and 01:30 a minute and a half."""
-    csv.field_size_limit(MAX_CELL)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        # Strict, as a stray quotation mark would otherwise swallow all that follows it.
-        return list(csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True))
-
-
-class _Fill(string.Formatter):
-    """Fills in templates; text that is to be written as a number is read as one first."""
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, str) and format_spec[-1:] in tuple("dfeg"):
-            value = int(value) if format_spec.endswith("d") else float(value)
-        return super().format_field(value, format_spec)
-
-
-def _value(column: str, row: Mapping[str, Any]) -> Any:
-    if "{" not in column:
-        return row.get(column)
-    try:
-        return _Fill().vformat(column, (), row)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{column!r} cannot be filled in ({error})") from error
-
-
 def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_in: Path) -> Source:
     """Raises ``ValueError`` if the row has no video, or its times are none."""
     if not isinstance(row, dict):
         raise ValueError(f"{row!r} is no object with a value for each column")
     if None in row:
         raise ValueError(f"more cells than the table has columns, the first of them {row[None][0]!r}: is it quoted?")
-    values = {name: _value(column, row) for name, column in columns.items()}
+    values = {name: fill_in(column, row) for name, column in columns.items()}
     given = {name: value for name, value in values.items() if not _empty(name, value)}
     if "video" not in given:
         raise ValueError("no video is named")
     name = str(given["video"])
-    _require_text(name)
+    _require_text("the video's name", name)
     root = config.root or str(listed_in.parent)
     place = name if is_uri(name) else f"{root.rstrip('/')}/{name}" if is_uri(root) else str(Path(root) / name)
     place = as_path(place)
+    place = place if is_uri(place) else str(Path(place).absolute())
     start, end = _pair(given["segment"]) if "segment" in given else (given.get("start"), given.get("end"))
     start_s = 0.0 if start is None else _seconds(f"{name}: start", start)
     end_s = None if end is None else _seconds(f"{name}: end", end)
     if end_s is not None and end_s <= start_s:
         raise ValueError(f"{name}: it ends at {end_s:g} s, and begins at {start_s:g} s")
-    text = {
-        key: str(given.get(key, default)) for key, default in (("licence", config.licence), ("origin", config.origin))
-    }
-    return Source(name, place, **text, caption=str(given.get("caption", "")), start_s=start_s, end_s=end_s)
+    defaults = {"licence": config.licence, "origin": config.origin, "caption": ""}
+    text = {key: str(given.get(key, default)) for key, default in defaults.items()}
+    for key in filter(given.__contains__, text):
+        _require_text(f"{name}: column {columns[key]}", text[key])
+    group = _group(str(given["group"]), config.group_pattern) if "group" in given else ""
+    return Source(name, place, **text, start_s=start_s, end_s=end_s, group=group)
 
 
-def _group(row: Mapping[str, Any], columns: Mapping[str, str], pattern: str) -> str:
-    """Raises ``ValueError`` if the pattern finds none in what the row gives, or it is no text."""
-    value = _value(columns["group"], row) if "group" in columns else None
-    if _empty("group", value):
-        return ""
-    group, found = str(value), re.search(pattern, str(value))
+def _group(told: str, pattern: str) -> str:
+    """Raises ``ValueError`` if the pattern finds none in what the row tells, or it is no text."""
+    found = re.search(pattern, told)
     if found is None:
-        raise ValueError(f"sources.group_pattern {pattern!r} finds no group in {group!r}")
-    group = (found[1] if found.re.groups else found[0]) if pattern else group
-    if not group or group.encode(errors="ignore").decode() != group:
-        raise ValueError(f"group {group!r} is empty, or no UTF-8")
+        raise ValueError(f"sources.group_pattern {pattern!r} finds no group in {told!r}")
+    group = (found[1] if found.re.groups else found[0]) if pattern else told
+    if not group:
+        raise ValueError(f"sources.group_pattern {pattern!r} finds nothing but an empty group in {told!r}")
+    _require_text("group", group)
     return group
 
 
-def _require_text(name: str) -> None:
+def _require_text(what: str, text: str) -> None:
+    """A name whose bytes are no UTF-8, or the half of a character that JSON's ``\\ud83d`` is, can be read and not be
+    written. Raises ``ValueError``."""
     try:
-        name.encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{name!r} is no UTF-8: rename the file") from error
+        around = text[max(0, error.start - 20) : error.end + 20]
+        raise ValueError(f"{what} is no UTF-8, at {around!r}: mend or rename it") from error
 
 
 def _pair(segment: Any) -> tuple[Any, Any]:

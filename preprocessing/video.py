@@ -27,7 +27,11 @@ from jaxtyping import UInt8
 
 from preprocessing.places import UnreachableError, VideoError, is_uri, open_binary
 
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
+VIDEO_SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".avi", ".divx", ".mpg", ".mpeg", ".mpe",
+    ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2t", ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".ogm", ".mxf", ".dv",
+    ".rm", ".rmvb",
+}  # fmt: skip
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
 
 CRF = 16

@@ -11,6 +11,7 @@ import numpy as np
 from preprocessing.annotators.follow_people import DETECT_EVERY
 from preprocessing.annotators.phalp_tracks import PhalpConfig
 from preprocessing.executor import Rejected
+from preprocessing.ranges import require
 
 T = TypeVar("T")
 
@@ -47,6 +48,11 @@ class TrackConfig:
     def __post_init__(self) -> None:
         if self.annotator not in ANNOTATORS:
             raise ValueError(f"track_people.annotator is {self.annotator!r}, it must be one of {', '.join(ANNOTATORS)}")
+        require("track_people.min_found_share", self.min_found_share, 0, 1)
+        require("track_people.max_gap_frames", self.max_gap_frames, 0)
+        require("track_people.max_jump", self.max_jump, 0, above=True)
+        require("track_people.max_people", self.max_people, 1)
+        require("track_people.max_stray_share", self.max_stray_share, 0, 1)
 
     @property
     def follows(self) -> bool:

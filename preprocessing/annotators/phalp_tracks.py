@@ -24,6 +24,7 @@ from scipy.spatial.transform import Rotation
 from preprocessing.annotators.body_tracks import BodyTrack, PhalpTracks
 from preprocessing.annotators.coco_mask import CocoMask, short
 from preprocessing.annotators.joblib_file import MAX_BYTES, read_joblib
+from preprocessing.ranges import require
 
 __all__ = ["BodyTrack", "PhalpConfig", "PhalpTracks", "intrinsics_of", "read_phalp"]
 
@@ -36,6 +37,9 @@ class PhalpConfig:
     """Folder of its ``demo_<name of the video>.pkl``."""
     first_frame: int = 0
     """Of the video, that PHALP was shown first (its ``video.start_frame``)."""
+
+    def __post_init__(self) -> None:
+        require("track_people.phalp.first_frame", self.first_frame, 0)
 
 
 FOCAL = 5000 / 256

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from preprocessing.boxes import area, shared_area
+from preprocessing.executor.outcome import MachineUnfit
 
 IMAGE_SIZE = 1024
 """Pixels: the side of the square that SAM 2 was trained on."""
@@ -83,11 +84,15 @@ class SAM2Masks:
         Raises:
             ValueError: if somebody is seen in no frame.
             SystemExit: after a fault of the GPU, so that another process takes over.
+            MachineUnfit: if the GPU's memory does not suffice, which depends on who else uses it.
         """
         try:
             return self._masks(frames, boxes)
         except torch.AcceleratorError as error:  # after which nothing works on the GPU in this process
             sys.exit(f"SAM 2: {error}")
+        except torch.OutOfMemoryError as error:
+            first = str(error).splitlines()[0]
+            raise MachineUnfit(f"SAM 2: {first}: let fewer share a GPU, or take a larger one") from error
 
     def _masks(
         self, frames: UInt8[np.ndarray, "F H W 3"], boxes: Float[np.ndarray, "P F 4"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from preprocessing.ranges import require
 
 
 @dataclass
@@ -32,3 +34,11 @@ class BodyFitConfig:
     contour_pixels: int = 64
     seed: int = 0
     """Chooses the surface points and contour pixels."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "surface_points", "contour_pixels"):
+            require(f"estimate_body.{name}", getattr(self, name), 1)
+        require("estimate_body.seed", self.seed, 0)
+        for field in fields(self):
+            if field.type == "float":  # expected errors, a step's size, a focal length
+                require(f"estimate_body.{field.name}", getattr(self, field.name), 0, above=True)

@@ -2,7 +2,7 @@
 
 A stage is a factory: called once in each worker (where it may load networks) it gives the function that is called on
 every item. An exception, or the death of two workers over it, costs the item that was being worked on and nothing else;
-it comes back as a ``Failure`` that says where and why.
+it comes back as a ``Failure`` that says where and why. What is no item's fault (``MachineUnfit``) ends the run.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from preprocessing.executor.out_of_reach import unless_out_of_reach
 from preprocessing.executor.outcome import Failure, Item, Outcome, Rejected, Result, StageFailed, stage
 from preprocessing.executor.pool import Pool
 from preprocessing.executor.processes import Processes
 
-__all__ = ["Execution", "Failure", "Outcome", "Pool", "Rejected", "StageFailed", "run", "stage"]
+__all__ = ["Execution", "Failure", "Outcome", "Pool", "Rejected", "StageFailed", "run", "stage", "unless_out_of_reach"]
 
 EXECUTORS = ("local", "ray")
 
@@ -31,6 +32,9 @@ class Execution:
     default each worker does it itself; local ones see all GPUs, those on Ray compute on their CPU."""
     gpus_per_actor: float = 1.0
     """A part of 1 lets several actors share a GPU."""
+    max_unreached: int = 5
+    """Videos or clips in a row that cannot be reached end the run: the same command goes on. 0 makes rejects of
+    however many."""
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
@@ -39,6 +43,8 @@ class Execution:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
         if self.gpu_actors < 0 or (self.gpu_actors and self.executor == "local"):
             raise ValueError(f"gpu_actors {self.gpu_actors} is for executor ray, and at least 0")
+        if self.max_unreached < 0:
+            raise ValueError(f"max_unreached must be at least 0, not {self.max_unreached}")
         share = self.gpus_per_actor
         if not (0 < share <= 1 or (share > 1 and float(share).is_integer())):
             raise ValueError(f"gpus_per_actor is {share:g}, it must be a part of 1, or whole ones")

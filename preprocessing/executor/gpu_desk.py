@@ -105,7 +105,7 @@ class _Desk:
             self.free.put_nowait(server)
         return problem
 
-    async def do(self, arguments: list[Any]) -> tuple[Any, Exception | None]:
+    async def do(self, arguments: list[Any]) -> tuple[Any, BaseException | None]:
         """What the actor says; ``arguments`` are references, which are not looked at here. Raises ``RuntimeError`` if
         one that died cannot be replaced."""
         for _ in range(2):
@@ -135,10 +135,12 @@ class _Server:
         except Exception:
             return traceback.format_exc()
 
-    def do(self, *arguments: Any) -> tuple[Any, Exception | None]:
+    def do(self, *arguments: Any) -> tuple[Any, BaseException | None]:
         """The result, or what was raised."""
         try:
             return self.function(*arguments), None
+        except MachineUnfit as error:
+            return None, MachineUnfit(str(error))
         except Exception as error:
             return None, _sendable(error)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
+from preprocessing.places import LostError, UnreachableError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,6 +38,11 @@ class Failure:
 @dataclass(frozen=True)
 class Death(Failure):
     """The worker died over the item."""
+
+
+@dataclass(frozen=True)
+class Unreached(Failure):
+    """It could not be had, which may be its own fault or that of the way to it: see ``out_of_reach.py``."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +83,23 @@ _seconds: ContextVar[dict[str, float]] = ContextVar("seconds")
 @contextmanager
 def stage(name: str, scores: MutableMapping[str, float] | None = None) -> Iterator[None]:
     """Name the stage that is to blame for whatever the block raises, and time it; ``scores`` of earlier stages go
-    along."""
+    along.
+
+    Raises:
+        StageFailed: for whatever is raised.
+        MachineUnfit: if a file is gone with its folder.
+    """
     scores = {} if scores is None else scores
     began = perf_counter()
     try:
         yield
     except Rejected as error:
         raise StageFailed(Failure(name, error.reason, {**scores, **error.scores})) from error
+    except LostError as error:
+        raise MachineUnfit(str(error)) from error
     except Exception as error:
-        raise StageFailed(Failure(name, describe(error), dict(scores))) from error
+        kind = Unreached if isinstance(error, UnreachableError) and error.on_the_way else Failure
+        raise StageFailed(kind(name, describe(error), dict(scores))) from error
     finally:
         spent = _seconds.get({})
         spent[name] = spent.get(name, 0.0) + perf_counter() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -110,6 +111,14 @@ Limits = ClipLimits | PeopleLimits | BodyLimits | VerifyLimits
 def limited(limits: Limits | LandmarkLimits) -> dict[str, Limit]:
     """Score → limit, of those that have one."""
     return {name: limit for name, limit in vars(limits).items() if limit != NONE}
+
+
+def check(stage: str, limits: Limits) -> None:
+    """Raise ``ValueError`` naming the first score of which nothing is within its limit."""
+    for name, limit in limited(limits).items():
+        low, high = (-math.inf if limit.min is None else limit.min), (math.inf if limit.max is None else limit.max)
+        if not low <= high:  # or one is NaN
+            raise ValueError(f"{stage}.{name} has min {low:g} and max {high:g}: the least must not be above the most")
 
 
 def judge(scores: Mapping[str, float], limits: Limits) -> None:

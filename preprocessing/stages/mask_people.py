@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt8
 
 from preprocessing.annotators.sam2_masks import SAM2Config
 from preprocessing.executor import Rejected
+from preprocessing.ranges import require
 
 ANNOTATORS = ("tracker", "sam2")
 
@@ -43,6 +44,8 @@ class MaskConfig:
     def __post_init__(self) -> None:
         if self.annotator not in ANNOTATORS:
             raise ValueError(f"mask_people.annotator is {self.annotator!r}, it must be one of {', '.join(ANNOTATORS)}")
+        for name in ("threshold", "min_component", "min_area"):
+            require(f"mask_people.{name}", getattr(self, name), 0, 1)
 
 
 def mask_people(

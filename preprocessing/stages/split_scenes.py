@@ -17,6 +17,7 @@ from scenedetect import AdaptiveDetector, FrameTimecode
 from models.timeline import TEMPORAL_FACTOR, check_num_frames
 from preprocessing.duplicates import Fingerprint
 from preprocessing.executor import Rejected
+from preprocessing.ranges import require
 from preprocessing.video import VideoInfo, iter_frames, probe
 from preprocessing.window import Window, frame_step
 
@@ -44,6 +45,8 @@ class SplitConfig:
         check_num_frames(self.min_frames)
         if self.min_frames > self.num_frames:
             raise ValueError(f"min_frames ({self.min_frames}) must not exceed num_frames ({self.num_frames})")
+        require("split_scenes.max_fps", self.max_fps, 0, above=True)
+        require("split_scenes.threshold", self.threshold, 0)
 
 
 SLACK_FRAMES = 4

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from preprocessing.manifest import MANIFEST, REJECTED, SPLITS, ManifestRow, sample_hash, sync_folder
+from preprocessing.ranges import require
 from preprocessing.sample import Sample
 from preprocessing.sample_files import encode
 
@@ -31,6 +32,10 @@ class ShardConfig:
     max_clips: int
     max_bytes: float
     """Of the tar. A clip larger than this still gets a shard to itself."""
+
+    def __post_init__(self) -> None:
+        require("write_shards.max_clips", self.max_clips, 1)
+        require("write_shards.max_bytes", self.max_bytes, 1)
 
 
 @dataclass(frozen=True)

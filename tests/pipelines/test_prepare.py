@@ -161,7 +161,11 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "use 13 or 17 frames" in message(tmp_path, "--split_scenes.num_frames=16")
     assert "beauty" in message(tmp_path, "--filter_clips.beauty.min=1")
     assert "add up to 1" in message(tmp_path, "--split_shares={train: 1, val: 1, test: 0}")
+    local = "is s3://bucket/x, and must be a local path"
+    assert f"--videos {local}: for videos elsewhere, that of a list" in message(tmp_path, "--videos=s3://bucket/x")
+    assert f"--out {local}: write the shards there, and copy" in message(tmp_path, "--out=s3://bucket/x")
     assert not (tmp_path / "out").exists()
+    assert not Path("s3:").exists()
 
 
 def test_a_full_disk_ends_it_with_one_line(

@@ -9,10 +9,11 @@ from scipy.spatial.transform import Rotation
 
 from datamodules.shards import Shards
 from models.body import load_body
-from pipelines.prepare import DEFAULTS, job_hash, main, parse
+from pipelines.prepare import DEFAULTS, main, parse
 from preprocessing.annotators.own_people import read_own
 from preprocessing.annotators.sam2_masks import SAM2Masks
 from preprocessing.executor import StageFailed
+from preprocessing.job import job_hash
 from preprocessing.manifest import read_manifest, read_rejects
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.rendering.bodies import render_bodies

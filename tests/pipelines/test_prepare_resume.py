@@ -1,27 +1,38 @@
 """Killed at any moment and started again, a preparation ends in the bytes of one that was never killed."""
 
+import errno
+import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from mlflow.tracking import MlflowClient
 
 from pipelines import prepare
 from pipelines.common import data_run
 from pipelines.prepare import UNFINISHED
+from preprocessing import find_clips, places
 from preprocessing.executor import Execution, Outcome, Pool, Rejected, StageFailed, stage
+from preprocessing.executor.outcome import MachineUnfit
 from preprocessing.executor.pool import Worker
+from preprocessing.journal import Journal
 from preprocessing.manifest import file_hash, read_job, read_manifest, read_rejects
 from preprocessing.prepare_clip import Clip, PreparedClip
 from preprocessing.sample import make_key
+from preprocessing.scan_video import ScannedVideo, Video, file_version, group_by_file, scan_video
+from preprocessing.sources import find_sources
+from preprocessing.stages.split_scenes import SplitConfig
 from preprocessing.stages.write_shards import pack_clip
 from preprocessing.video import read_frames, write_video
 from tests.limits import no_limits
@@ -44,6 +55,8 @@ class QuickClip:
     def __call__(self, clip: Clip) -> PreparedClip:
         sample = make_sample(clip.window.start, num_frames=5, size=(32, 32))
         sample.key = make_key(clip.sha256[:16], clip.window.start, clip.window.stop)
+        with stage("filter_clips"):
+            file_version(clip.source.place)
         with stage("track_people"):
             if clip.window.start % 27 == 0:
                 raise Rejected("nobody", {"found_share": 0.25})
@@ -75,6 +88,8 @@ class Here(Pool):
                 yield Outcome(item, function(item), None)
             except StageFailed as error:
                 yield Outcome(item, None, error.failure)
+            except MachineUnfit as error:
+                raise RuntimeError(str(error)) from error
 
 
 @pytest.fixture
@@ -213,6 +228,126 @@ def test_a_video_that_changed_meanwhile_is_refused(tmp_path: Path, real_videos: 
     with pytest.raises(StageFailed) as caught:
         PrepareClip(config)(Clip(source, "0" * 64, "5:5", (64, 64), Window(0, 9, 1, 24.0)))
     assert "has changed since it was scanned" in caught.value.failure.reason
+
+
+def test_a_video_replaced_after_its_scan_is_not_taken_for_what_was_scanned(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while others are still to be scanned."""
+    from preprocessing.prepare_clip import PrepareClip
+
+    def then_replaced(video: Video, config: SplitConfig) -> ScannedVideo:
+        scanned = scan_video(video, config)
+        if video.place.endswith("/a.mp4"):
+            Path(video.place).write_bytes((tmp_path / "videos" / "c.mp4").read_bytes())
+        return scanned
+
+    monkeypatch.setattr(find_clips, "scan_video", then_replaced)
+    folder, config = tmp_path / "videos", prepare.parse([*words, "--out=."])[2]
+    videos = group_by_file(find_sources(folder, config.sources)[0])
+    before = (folder / "a.mp4").read_bytes()
+    with Journal(tmp_path / "videos.jsonl") as journal:
+        clips, _ = find_clips.find_clips(Here(1), videos, config, journal)
+        assert {clip.source.name for clip in clips} == {"a.mp4", "b.mp4", "c.mp4"}
+        assert clips[0].sha256 == hashlib.sha256(before).hexdigest()
+        with pytest.raises(StageFailed) as caught:
+            PrepareClip(config)(clips[0])
+        assert "a.mp4 has changed since it was scanned" in caught.value.failure.reason
+        assert file_version(clips[-1].source.place) == clips[-1].version
+        with pytest.raises(ValueError, match=r"a\.mp4 has changed since this run began"):
+            find_clips.find_clips(Here(1), videos, config, journal)
+        (folder / "a.mp4").write_bytes(before)  # at another time
+        again, _ = find_clips.find_clips(Here(1), videos, config, journal)
+    assert again[0].version == file_version(again[0].source.place) != clips[0].version
+    assert [replace(clip, version="") for clip in again] == [replace(clip, version="") for clip in clips]
+
+
+@pytest.mark.parametrize("at", ["videos.jsonl", "clips.jsonl"])
+@pytest.mark.parametrize("fate", ["gone", "empty"])
+def test_a_file_system_that_goes_ends_the_run_and_costs_nothing(
+    words: list[str], tmp_path: Path, at: str, fate: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(data_run, "log_data", lambda *given: None)
+    append, left = Journal.append, 2
+
+    def then_gone(journal: Journal, entry: object) -> None:
+        nonlocal left
+        append(journal, entry)
+        left -= journal.path.name == at
+        if left == 0:
+            (tmp_path / "videos").rename(tmp_path / "away")
+            if fate == "empty":
+                (tmp_path / "videos").mkdir()
+
+    monkeypatch.setattr(Journal, "append", then_gone)
+    with pytest.raises(SystemExit) as caught:
+        prepare.main([*words, f"--out={tmp_path / 'out'}"])
+    assert caught.value.code == 1
+    said = r"cannot be read \(No such file or directory\), nor anything else in .*/videos: mend that, then give the"
+    assert re.search(said, capsys.readouterr().err)
+    assert read_job(tmp_path / "out") is None
+    assert len((tmp_path / "out" / UNFINISHED / at).read_text().splitlines()) == 2
+    if fate == "empty":
+        (tmp_path / "videos").rmdir()
+    (tmp_path / "away").rename(tmp_path / "videos")
+    prepare.main([*words, f"--out={tmp_path / 'out'}"])
+    prepare.main([*words, f"--out={tmp_path / 'whole'}"])
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
+@pytest.fixture
+def bucket(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[str], set[str]]]:
+    """The command for the same videos elsewhere, each after a first that is always locked; and the names of those that
+    are locked just now."""
+    monkeypatch.setattr(data_run, "log_data", lambda *given: None)
+    monkeypatch.setattr(places, "WAITS_S", ())
+    elsewhere, locked = MemoryFileSystem(), set()
+    elsewhere.pipe("/bucket/always locked.mp4", b"0")
+    for path in (tmp_path / "videos").iterdir():
+        elsewhere.pipe(f"/bucket/{path.name}", path.read_bytes())
+    opened = MemoryFileSystem.open
+
+    def locked_or_open(self: MemoryFileSystem, path: str, *given: Any, **named: Any) -> Any:
+        if Path(path).name in {"always locked.mp4", *locked}:
+            raise PermissionError(errno.EACCES, "The provided token has expired", path)
+        return opened(self, path, *given, **named)
+
+    monkeypatch.setattr(MemoryFileSystem, "open", locked_or_open)
+    names = ["always locked.mp4", *sorted(path.name for path in (tmp_path / "videos").iterdir())]
+    (tmp_path / "list.txt").write_text("".join(f"memory://bucket/{name}\n" for name in names))
+    yield [f"--videos={tmp_path / 'list.txt'}", *words[1:]], locked
+    elsewhere.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("at", ["videos.jsonl", "clips.jsonl"])
+def test_an_old_token_ends_the_run_and_makes_no_rejects(
+    bucket: tuple[list[str], set[str]], tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """A single video that one may not have is a reject: others before and after it can be read."""
+    command, locked = bucket
+    prepare.main([*command, f"--out={tmp_path / 'whole'}"])
+    (alone,) = [r for r in read_rejects(tmp_path / "whole") if r.source.endswith("always locked.mp4")]
+    assert "cannot be read (The provided token has expired)" in alone.reason
+    append, left = Journal.append, 3
+
+    def then_locked(journal: Journal, entry: object) -> None:
+        nonlocal left
+        append(journal, entry)
+        left -= journal.path.name == at
+        if left == 0:
+            locked.update({"a.mp4", "b.mp4", "c.mp4", "copy of b.mp4", "none.mp4"})
+
+    monkeypatch.setattr(Journal, "append", then_locked)
+    with pytest.raises(SystemExit) as caught:
+        prepare.main([*command, f"--out={tmp_path / 'out'}", "--max_unreached=3"])
+    assert caught.value.code == 1
+    kind = "videos" if at == "videos.jsonl" else "clips"
+    assert f"3 {kind} in a row could not be reached, the last because: memory://" in (said := capsys.readouterr().err)
+    assert "mend that, then give the same command again" in said
+    assert len((tmp_path / "out" / UNFINISHED / at).read_text().splitlines()) == 3
+    locked.clear()
+    prepare.main([*command, f"--out={tmp_path / 'out'}"])
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
 
 
 @pytest.mark.slow

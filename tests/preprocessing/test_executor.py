@@ -6,6 +6,7 @@ The stage under test is Python's ``eval``: items are expressions, so each says w
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pytest
 import ray
 
 from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks
-from preprocessing.executor import Execution, Failure, Rejected, StageFailed, run, stage
-from preprocessing.executor.outcome import MachineUnfit, Unfit, attempt
+from preprocessing.executor import Execution, Failure, Outcome, Rejected, StageFailed, run, stage, unless_out_of_reach
+from preprocessing.executor.outcome import MachineUnfit, Unfit, Unreached, attempt
 from preprocessing.executor.ray_actors import join_ray
 from tests.sam2_factory import write_sam2
 
@@ -206,6 +207,17 @@ def test_an_actor_that_cannot_be_replaced_ends_the_run(cluster: None, tmp_path: 
             list(outcomes)
 
 
+def test_an_actor_whose_machine_is_unfit_ends_the_run(cluster: None) -> None:
+    unfit = (
+        "exec('from preprocessing.executor.outcome import MachineUnfit; raise MachineUnfit(\"no room on the GPU\")')"
+    )
+    with Execution("ray", 1, gpu_actors=1).pool() as pool:
+        outcomes = pool.run(pool.shared(EVAL), ["1", unfit], "evaluate", "item")
+        assert next(outcomes).result == 1
+        with pytest.raises(RuntimeError, match=r"^no room on the GPU$"):
+            list(outcomes)
+
+
 def test_without_its_desk_a_run_ends(cluster: None) -> None:
     with Execution("ray", 1, gpu_actors=1).pool() as pool:
         outcomes = pool.run(pool.shared(EVAL), ["1", *["__import__('time').sleep(1)"] * 20], "evaluate", "item")
@@ -278,6 +290,7 @@ def test_a_pool_begins_and_ends_a_ray_of_its_own() -> None:
     [
         ({"executor": "spark"}, "executor is 'spark', it must be one of local, ray"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"max_unreached": -1}, "max_unreached must be at least 0, not -1"),
         ({"gpu_actors": 1}, "gpu_actors 1 is for executor ray"),
         ({"executor": "ray", "gpu_actors": -1}, "gpu_actors -1 .* at least 0"),
         ({"executor": "ray", "gpus_per_actor": 0.0}, "gpus_per_actor is 0, it must be a part of 1"),
@@ -323,6 +336,43 @@ def test_a_stage_does_not_take_for_its_own_what_is_of_the_machine() -> None:
             raise MachineUnfit("no weights")
 
     assert attempt(broken, "1")[:2] == (None, Unfit("worker", "no weights"))
+
+
+def what_comes(fates: str, limit: int) -> str:
+    """Items that are good (g), bad (b) or out of reach (o) as they come through, and an X if that ends the run."""
+    failures = {"b": Failure("scan", "torn"), "o": Unreached("scan", "no way")}
+    outcomes = [Outcome(fate, None if fate in failures else 1, failures.get(fate)) for fate in fates]
+    came: list[str] = []
+    try:
+        for outcome in unless_out_of_reach(outcomes, limit, len(fates), "video"):
+            came.append(outcome.item)  # one after the other, as what came before an error counts
+    except RuntimeError as error:
+        came.append("X" if f"{min(limit, len(fates))} videos in a row could not be reached" in str(error) else "?")
+    return "".join(came)
+
+
+@pytest.mark.parametrize(
+    ("fates", "came"),
+    [
+        ("gbgg", "gbgg"),
+        ("googoog", "googoog"),  # each shows that the way is open again
+        ("goobooo", "goobX"),
+        ("gooog", "gX"),  # of which nothing may be written: they are tried again
+        ("ggoo", "ggoo"),
+        ("oo", "X"),  # all that there are
+        ("o", "X"),
+        ("", ""),
+    ],
+)
+def test_those_that_are_out_of_reach_in_a_row_end_it(fates: str, came: str) -> None:
+    assert what_comes(fates, 3) == came
+    assert what_comes(fates, 0) == fates
+
+
+def test_who_is_out_of_reach_is_let_through_when_the_next_is_not() -> None:
+    outcomes = (Outcome(item, None, Unreached("scan", "no way")) for item in "ab")
+    first = next(unless_out_of_reach(chain(outcomes, [Outcome("c", 1, None)]), 5, 9, "video"))
+    assert first.item == "a"
 
 
 def test_stages_carry_their_name_and_all_scores() -> None:

@@ -1,7 +1,9 @@
 """Videos elsewhere: read from where they are, and asked for again where networks fail for a moment."""
 
+import errno
 import io
 import itertools
+import os
 import re
 import threading
 import zipfile
@@ -17,9 +19,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from preprocessing import places
-from preprocessing.executor import Rejected
-from preprocessing.places import UnreachableError, VideoError, patiently
-from preprocessing.scan_video import ScannedVideo, file_version, is_still
+from preprocessing.executor import Failure, Rejected, StageFailed, stage
+from preprocessing.executor.outcome import MachineUnfit, Unreached
+from preprocessing.places import LostError, UnreachableError, VideoError, patiently
+from preprocessing.scan_video import ScannedVideo, file_version, version_now
 from preprocessing.video import iter_frames, probe, read_frames, write_video
 from tests.preprocessing.test_video import smooth
 
@@ -173,6 +176,53 @@ def test_what_will_not_pass_is_not_waited_for(tmp_path: Path, fault: str, monkey
             patiently(place, partial(probe, place))
 
 
+@pytest.mark.parametrize("fate", ["gone", "empty", "alone"])
+@pytest.mark.parametrize("kind", ["file", "archive"])
+def test_a_file_that_is_gone_with_its_folder_is_not_to_blame(tmp_path: Path, fate: str, kind: str) -> None:
+    """As where a file system is no longer mounted."""
+    folder = tmp_path / "mounted"
+    if fate != "gone":
+        folder.mkdir()
+    if fate == "alone":
+        (folder / "b.mp4").write_bytes(b"0")
+    place = str(folder / "a.mp4") if kind == "file" else f"zip://a.mp4::{folder}/videos.zip"
+    for read in (partial(patiently, place, partial(probe, place)), partial(file_version, place)):
+        if fate == "alone" and kind == "file" and read.func is file_version:
+            assert read() == ""
+            continue
+        with pytest.raises(MachineUnfit if fate != "alone" else StageFailed) as caught, stage("find_sources"):
+            read()
+        assert ("nor anything else in" in str(caught.value)) == (fate != "alone")
+        assert not isinstance(getattr(caught.value, "failure", None), Unreached)
+
+
+def test_what_breaks_as_its_file_system_goes_is_not_to_blame(tmp_path: Path) -> None:
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "mounted" / "a.mp4").write_bytes(b"0")
+    place = str(tmp_path / "mounted" / "a.mp4")
+
+    def refuse() -> None:
+        raise Rejected("cut short")
+
+    def go_and_refuse() -> None:
+        (tmp_path / "mounted").rename(tmp_path / "away")
+        refuse()
+
+    with pytest.raises(LostError, match="nor anything else in"):
+        patiently(place, go_and_refuse)
+    (tmp_path / "away").rename(tmp_path / "mounted")
+    with pytest.raises(Rejected, match="cut short"):
+        patiently(place, refuse)
+
+
+def test_a_disk_that_fails_may_fail_others_and_a_locked_file_is_its_own_matter(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"0")
+    for number, on_the_way in ((errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)):
+        with pytest.raises(UnreachableError) as caught, places.reaching(tmp_path / "a.mp4"):
+            raise OSError(number, os.strerror(number))
+        assert caught.value.on_the_way == on_the_way
+
+
 class OfSomeLibraryError(Exception):
     def __init__(self, **told: object) -> None:
         self.__dict__.update(told)
@@ -193,26 +243,30 @@ S3 = {"ResponseMetadata": {"HTTPStatusCode": 403}}
 
 
 @pytest.mark.parametrize(
-    ("error", "tries"),
+    ("error", "tries", "on_the_way"),
     [
-        (ConnectionResetError(), 3),
-        (TimeoutError(), 3),
-        (EOFError(), 3),
-        (OfSomeLibraryError(), 3),
-        (OfSomeLibraryError(status=503), 3),
-        (OfSomeLibraryError(code=429), 3),
-        (caused(FileNotFoundError(), OfSomeLibraryError(status=503)), 3),
-        (OfSomeLibraryError(code=401), 1),
-        (OfSomeLibraryError(response=S3), 1),
-        (caused(PermissionError(), OfSomeLibraryError()), 1),
-        (caused(FileNotFoundError(), OfSomeLibraryError(status=404)), 1),
-        (FileNotFoundError(), 1),
-        (KeyError("no such member"), 1),
+        (ConnectionResetError(), 3, True),
+        (TimeoutError(), 3, True),
+        (EOFError(), 3, True),
+        (OfSomeLibraryError(), 3, True),
+        (OfSomeLibraryError(status=503), 3, True),
+        (OfSomeLibraryError(code=429), 3, True),
+        (caused(FileNotFoundError(), OfSomeLibraryError(status=503)), 3, True),
+        (OfSomeLibraryError(code=401), 1, True),
+        (OfSomeLibraryError(response=S3), 1, True),
+        (caused(PermissionError(), OfSomeLibraryError(code=400)), 1, True),  # an old token of S3's
+        (ImportError("install s3fs"), 1, True),
+        (OfSomeLibraryError(code=410), 1, False),
+        (caused(FileNotFoundError(), OfSomeLibraryError(status=404)), 1, False),
+        (FileNotFoundError(), 1, False),
+        (KeyError("no such member"), 1, False),
     ],
     ids=repr,
 )
 @pytest.mark.parametrize("at", [0, 20_000])
-def test_what_a_file_system_raises(tmp_path: Path, error: Exception, tries: int, at: int, monkeypatch) -> None:
+def test_what_a_file_system_raises(
+    tmp_path: Path, error: Exception, tries: int, on_the_way: bool, at: int, monkeypatch
+) -> None:
     """At the first byte, and in the middle of decoding."""
     monkeypatch.setattr(places, "WAITS_S", (0.0, 0.0))
     write_video(tmp_path / "a.mp4", np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3)).astype(np.uint8), 24.0)
@@ -233,6 +287,11 @@ def test_what_a_file_system_raises(tmp_path: Path, error: Exception, tries: int,
     with pytest.raises(UnreachableError, match=r"^memory://a\.mp4: cannot be read \(") as caught:
         patiently("memory://a.mp4", lambda: list(iter_frames("memory://a.mp4")))
     assert caught.value.__cause__ is error
+    assert caught.value.on_the_way == on_the_way
+    kind = Unreached if on_the_way else Failure
+    with pytest.raises(StageFailed) as failed, stage("find_sources"):
+        raise caught.value
+    assert failed.value.failure == kind("find_sources", str(caught.value))
     assert all(file.closed for file in opened)
     assert len(opened) == tries * (1 if at == 0 else 2)  # the first time for the header
 
@@ -267,5 +326,5 @@ def test_the_version_of_a_uri_is_its_size(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_without_asking_for_all_videos_again() -> None:
-    scanned = ScannedVideo("0" * 64, "", 64, 64, 1.0, "", [], [])
-    assert is_still("http://127.0.0.1:9/nobody.mp4", scanned)
+    scanned = ScannedVideo("0" * 64, "7", 64, 64, 1.0, "", [], [])
+    assert version_now("http://127.0.0.1:9/nobody.mp4", scanned) == "7"

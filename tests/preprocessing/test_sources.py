@@ -1,10 +1,13 @@
 """Folders, lists and tables name the same videos, whatever their columns are called; what is wrong is said."""
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -12,6 +15,7 @@ import pytest
 
 from pipelines.prepare import DEFAULTS, parse
 from preprocessing.sources import Source, SourceConfig, find_sources
+from preprocessing.video import iter_frames, probe
 
 
 def listing(name: str, folder: Path) -> SourceConfig:
@@ -49,10 +53,90 @@ def test_a_folder_is_searched_to_its_depths(folder: Path) -> None:
     assert find_sources(folder / "b.mp4", SourceConfig())[0] == [Source("b.mp4", str(folder / "b.mp4"), "unknown")]
 
 
+def test_links_are_followed_to_each_folder_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """However they turn in circles; a folder that is in it anyway keeps its own name."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "deeper").mkdir()
+    for name in ("d.mp4", "deeper/e.mp4"):
+        (elsewhere / name).write_bytes(b"0")
+    for name, to in (("a link", elsewhere), ("b link", elsewhere), ("a clips", folder / "clips"), ("up", folder)):
+        (folder / "deep" / name).symlink_to(to)
+    (elsewhere / "deeper" / "back").symlink_to(folder)
+    (folder / "linked.mp4").symlink_to(folder / "b.mp4")
+    sources, rejects = find_sources(folder, SourceConfig())
+    assert [source.name for source in sources] == [
+        "a.MP4", "b.mp4", "clips/k1.mp4", "dancing/xy_000010_000020.mp4", "deep/a link/d.mp4",
+        "deep/a link/deeper/e.mp4", "deep/c.webm", "linked.mp4",
+    ]  # fmt: skip
+    assert rejects == []
+    assert [source.name for source in find_sources(folder / "deep" / "b link", SourceConfig())[0]][:2] == [
+        "d.mp4", "deeper/back/a.MP4"
+    ]  # fmt: skip
+
+
+def test_a_link_to_a_folder_that_is_not_there_is_told(folder: Path) -> None:
+    (folder / "archive").symlink_to(folder / "not mounted")
+    _, (reject,) = find_sources(folder, SourceConfig())
+    assert (reject.source, "No such file" in reject.reason) == ("archive", True)
+
+
+def test_a_folder_that_may_not_be_looked_into_ends_the_search(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def closed(path: str) -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(
+        ValueError, match=r"deep cannot be searched \(Permission denied\): let it be read, or give a list"
+    ):
+        find_sources(folder, SourceConfig())
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "codec"),
+    [
+        ("a.mpg", "mpeg", "mpeg1video"),
+        ("b.TS", "mpegts", "libx264"),
+        ("c.wmv", "asf", "wmv2"),
+        ("d.flv", "flv", "flv"),
+        ("e.m2ts", "mpegts", "mpeg2video"),
+        ("f.3gp", "3gp", "mpeg4"),
+    ],
+)
+def test_videos_of_all_kinds_are_found_and_read(tmp_path: Path, name: str, container: str, codec: str) -> None:
+    grey = np.linspace(30, 220, 20).astype(np.uint8)
+    with av.open(str(tmp_path / name), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in grey:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level), format="rgb24")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    ((source,), _) = find_sources(tmp_path, SourceConfig())
+    assert source.name == name
+    assert (info := probe(source.place)).fps == 25
+    assert (info.width, info.height) == (64, 48)
+    np.testing.assert_allclose([frame.mean() for frame in iter_frames(source.place)], grey, atol=5)
+
+
 def test_a_folder_of_lost_links_is_none_of_videos(tmp_path: Path) -> None:
     (tmp_path / "lost.mp4").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"none of the 1 videos of .*lost\.mp4 cannot be read: No such file"):
         find_sources(tmp_path, SourceConfig())
+
+
+def test_places_do_not_depend_on_where_one_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "list.txt").write_text("b.mp4\n")
+    monkeypatch.chdir(folder)
+    for videos, root in (("b.mp4", ""), ("list.txt", ""), ("list.txt", ".")):
+        assert find_sources(Path(videos), SourceConfig(root=root)) == (
+            [Source("b.mp4", str(folder / "b.mp4"), "unknown")],
+            [],
+        )
+    assert find_sources(Path("."), SourceConfig()) == find_sources(folder, SourceConfig())
 
 
 def test_what_is_no_file_is_rejected_for_that(folder: Path) -> None:
@@ -170,8 +254,30 @@ def test_a_name_that_is_no_text_is_rejected(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"0")
     (source,), (reject,) = find_sources(tmp_path, SourceConfig())
     assert source.name == "a.mp4"
-    assert "is no UTF-8: rename the file" in reject.reason
+    assert "the file's name is no UTF-8, at 'caf\\udce9.mp4'" in reject.reason
     reject.reason.encode()
+
+
+@pytest.mark.parametrize("field", ["caption", "licence", "origin", "video"])
+def test_half_a_character_costs_its_row(folder: Path, field: str) -> None:
+    """JSON can say it, and no file can be told it."""
+    rows = [{"path": "b.mp4", "caption": "waving \U0001f600"}, {"path": "a.MP4", "said": f"{'x' * 99}waving \ud83d"}]
+    if field == "video":
+        rows[1]["path"] = rows[1]["said"]
+    columns = {"video": "path"} | ({field: "said"} if field != "video" else {})
+    (source,), (reject,) = find_sources(write_table(folder / "l.jsonl", rows), SourceConfig(columns))
+    assert source.name == "b.mp4"
+    assert reject.source == "row 2"
+    what = "the video's name" if field == "video" else "a.MP4: column said"
+    assert reject.reason == f"{what} is no UTF-8, at '{'x' * 13}waving \\ud83d': mend or rename it"
+
+
+def test_settings_and_folders_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"sources\.licence is no UTF-8, at 'CC\\udce9'"):
+        SourceConfig(licence="CC\udce9")
+    (tmp_path / "caf\udce9").mkdir()
+    with pytest.raises(ValueError, match="--videos is no UTF-8"):
+        find_sources(tmp_path / "caf\udce9", SourceConfig())
 
 
 def test_parts_of_one_video_have_names_of_their_own(folder: Path) -> None:

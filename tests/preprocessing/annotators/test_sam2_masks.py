@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from preprocessing.annotators.sam2_masks import SAM2Config, SAM2Masks, choose_prompts
+from preprocessing.executor.outcome import MachineUnfit
 from tests.sam2_factory import write_sam2
 
 SIDE, FRAMES = 128, 6
@@ -117,6 +118,17 @@ def test_people_who_begin_entangled_are_followed_backwards(checkpoint, frames, m
     backwards = masks.predictor.propagate_in_video(state, 8, reverse=True)
     expected = {frame: (255 * logits[:2, 0].sigmoid()).round().byte().numpy() for frame, _, logits in backwards}
     np.testing.assert_array_equal(bounded[:2, 1:8], np.stack([expected[f] for f in range(1, 8)], axis=1))
+
+
+def test_too_little_memory_is_no_fault_of_the_clip(checkpoint, frames, monkeypatch):
+    masks = SAM2Masks(SAM2Config(checkpoint, image_size=SIDE))
+
+    def fault(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.\nSee the documentation")
+
+    monkeypatch.setattr(masks.predictor, "add_new_points_or_box", fault)
+    with pytest.raises(MachineUnfit, match=r"^SAM 2: CUDA out of memory.* 1 GiB\.: let fewer share a GPU"):
+        masks(frames, boxes_of((5, 5, 30, 50)))
 
 
 def test_a_fault_of_the_gpu_ends_the_process(checkpoint, frames, monkeypatch):
