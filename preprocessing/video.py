@@ -1,4 +1,4 @@
-"""Reading and writing video: the only file that touches a codec.
+"""Reading and writing video.
 
 Long sources are read with PyAV, frame by frame, with little memory. The short clips inside samples are written with
 PyAV (H.264) and read with decord, whose random access decodes only what a window needs. Decord is never shown a long
@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -25,7 +24,9 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
-from preprocessing.places import UnreachableError, VideoError, is_uri, open_binary
+from preprocessing.opening import open_video, whole
+from preprocessing.places import VideoError
+from preprocessing.timing import pictures, placed_from
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
@@ -38,10 +39,6 @@ KEYFRAME_INTERVAL = 32
 
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Average over the area of each new pixel, colour at full resolution: by default swscale halves that of the result."""
-
-FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,mxf,dv,ivf,nut"
-"""Demuxers that may be used. Others read lists of further files (concat, HLS), whatever a file is called, and would
-open what the author of a video names."""
 
 SIDES_PX = (16, 8192)
 """Least and largest side of pictures, as displayed."""
@@ -159,18 +156,18 @@ def write_video(
 
 def read_metadata(path: Path | str) -> dict[str, str]:
     """What a video file says of itself. Raises ``VideoError`` naming the file."""
-    with _open(path) as container:
+    with open_video(path) as container:
         return dict(container.metadata)
 
 
 def probe(path: Path | str) -> VideoInfo:
     """What the header says, after decoding one frame. Raises ``VideoError`` naming the file and the fault."""
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         fps = stream.average_rate or stream.guessed_rate
         if not fps:
             raise VideoError(f"{path}: no frame rate: not a video, or one without timestamps")
-        frame = next(_decoded(path, container), None)
+        _, frame = next(whole(path, pictures(container)), (None, None))
         if frame is None:
             raise VideoError(f"{path}: no frame can be decoded")
         num_frames = stream.frames
@@ -191,7 +188,7 @@ def probe(path: Path | str) -> VideoInfo:
 def count_even_pictures(path: Path | str) -> int:
     """How many pictures a video has. Raises ``VideoError`` unless the n-th is the n-th frame of ``iter_frames``."""
     fps = probe(path).fps
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         ticks = np.sort([packet.pts for packet in container.demux(stream) if packet.pts is not None])
         frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
@@ -215,22 +212,16 @@ def iter_frames(
         VideoError: if the file cannot be opened, or breaks while decoding.
     """
     info = probe(path)
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        first = stream.start_time or 0
-        per_tick = float(stream.time_base or 0) * info.fps
-        if start:
-            container.seek(first + int(start / per_tick), stream=stream)  # the keyframe at or before it
-        shown: av.VideoFrame | None = None
-        position, arrives = start, -1
-        for frame in _decoded(path, container):
-            arrives = arrives + 1 if frame.pts is None else round((frame.pts - first) * per_tick)
-            while shown is not None and position < arrives:
-                yield _to_array(shown, size or (info.height, info.width))
-                position += step
-            shown = frame
-        if shown is not None and position <= arrives:
-            yield _to_array(shown, size or (info.height, info.width))
+    size = size or (info.height, info.width)
+    shown: av.VideoFrame | None = None
+    position, arrives = start, -1
+    for arrives, frame in placed_from(path, start, info.fps):
+        while shown is not None and position < arrives:
+            yield _to_array(shown, size)
+            position += step
+        shown = frame
+    if shown is not None and position <= arrives:
+        yield _to_array(shown, size)
 
 
 def read_frames(
@@ -248,39 +239,6 @@ def read_frames(
         if len(frames) == wanted:
             return np.stack(frames)
     raise VideoError(f"{path}: ends after {len(frames)} of the {wanted} frames asked for from frame {start}")
-
-
-@contextmanager
-def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
-    with open_binary(path) as file:
-        try:
-            container: av.container.InputContainer = av.open(
-                file if is_uri(path) else str(Path(path).absolute()),
-                "r",
-                options={"format_whitelist": FORMATS},
-                metadata_errors="replace",
-            )
-        except UnreachableError:
-            raise
-        except (av.FFmpegError, ValueError) as error:
-            refused = isinstance(error, av.ArgumentError)  # what FFmpeg says of a format that is not among these
-            reason = f"none of the formats {FORMATS}" if refused else _reason(error)
-            raise VideoError(f"{path}: not a readable video ({reason})") from error
-        with container:
-            if not container.streams.video:
-                raise VideoError(f"{path}: holds no video stream")
-            yield container
-
-
-def _decoded(path: Path | str, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-    try:
-        yield from container.decode(video=0)
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: breaks while decoding ({_reason(error)})") from error
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _to_array(frame: av.VideoFrame, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:

@@ -1,0 +1,94 @@
+"""Whichever frame reading begins at, it is the one that reading from the start has there, whatever file it is in."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from preprocessing.video import iter_frames
+
+FRAMES = 80
+OPEN = {"g": "24", "bf": "3", "sc_threshold": "0", "x264-params": "open-gop=1"}
+CLOSED = {"g": "24", "bf": "3", "sc_threshold": "0"}
+HEVC = {"x265-params": "keyint=24:min-keyint=24:bframes=3:log-level=none"}
+MPEG = {"g": "24", "bf": "2", "sc_threshold": "1000000000"}
+PLAIN = {"g": "24", "bf": "0"}
+LONG = {"g": "250", "bf": "3", "sc_threshold": "0"}
+FILES = [
+    ("libx264", "mp4", CLOSED), ("libx264", "mp4", OPEN), ("libx264", "mov", OPEN), ("libx264", "matroska", OPEN),
+    ("libx264", "mpegts", CLOSED), ("libx264", "mpegts", OPEN), ("libx264", "mpegts", LONG), ("libx264", "flv", CLOSED),
+    ("libx265", "mp4", HEVC), ("libx265", "matroska", HEVC),
+    ("libx265", "mpegts", HEVC), ("mpeg4", "mp4", MPEG), ("mpeg4", "avi", PLAIN),
+    ("mpeg4", "mpegts", MPEG), ("mpeg2video", "mpegts", MPEG), ("mpeg2video", "mpeg", PLAIN),
+    ("libvpx-vp9", "webm", {"g": "24"}), ("libvpx-vp9", "mp4", {"g": "24"}), ("mjpeg", "avi", {}),
+]  # fmt: skip
+"""Codec, container, options of the encoder."""
+
+
+def numbered(count: int = FRAMES) -> list[np.ndarray]:
+    """Frames that show their number: seven bars, each a bit; and something that moves."""
+    frames = []
+    for number in range(count):
+        frame = np.full((48, 96, 3), 120, np.uint8)
+        for bit in range(7):
+            frame[:16, bit * 12 : (bit + 1) * 12] = 235 if number >> bit & 1 else 20
+        frame[24:40, 2 * number % 80 : 2 * number % 80 + 16] = 200
+        frames.append(frame)
+    return frames
+
+
+def number_of(frame: np.ndarray) -> int:
+    return sum(1 << bit for bit in range(7) if frame[4:12, bit * 12 + 3 : bit * 12 + 9].mean() > 128)
+
+
+Write = Callable[[str, str, dict[str, str]], Path]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """Makes files of numbered frames, each once."""
+    made: dict[str, Path] = {}
+    folder = tmp_path_factory.mktemp("videos")
+
+    def write(codec: str, form: str, options: dict[str, str]) -> Path:
+        name = f"{codec} {form} {options}"
+        if name not in made:
+            made[name] = folder / f"{len(made)}.{form}"
+            write_numbered(made[name], codec, form, options)
+        return made[name]
+
+    return write
+
+
+def write_numbered(path: Path, codec: str, form: str, options: dict[str, str]) -> None:
+    try:
+        av.Codec(codec, "w")
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip(f"this FFmpeg has no {codec}")
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.bit_rate, stream.options = 4_000_000, options
+        for frame in numbered():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize(("codec", "form", "options"), FILES)
+def test_frames_are_those_of_a_whole_reading_wherever_it_begins(
+    written: Write, codec: str, form: str, options: dict[str, str]
+) -> None:
+    path = written(codec, form, options)
+    straight = list(iter_frames(path))
+    if form != "mpeg":  # some of whose times are guesses of FFmpeg's, and a frame off
+        assert [number_of(frame) for frame in straight] == list(range(FRAMES))
+    wrong = []
+    for start in range(1, FRAMES):
+        step = 1 + start % 2
+        got, expected = list(islice(iter_frames(path, start, step), 4)), straight[start::step][:4]
+        if len(got) != len(expected) or not all(map(np.array_equal, got, expected)):
+            wrong.append((start, [number_of(frame) for frame in got]))
+    assert not wrong
