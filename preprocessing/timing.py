@@ -1,22 +1,26 @@
 """When the pictures of a source are shown: at which rate, how many there should be, and which follows which.
 
 Headers and timestamps do not simply say so. An MP4 that was cut without encoding it again still holds what its edit
-list hides; a decoder that begins in the middle leaves out pictures that need earlier ones. Ticks are units of a
-stream's ``time_base``.
+list hides; AVI has no timestamps, and those made up for it follow the order of decoding; a decoder that begins in the
+middle leaves out pictures that need earlier ones. Ticks are units of a stream's ``time_base``.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
 from preprocessing.opening import open_video, whole
+from preprocessing.places import VideoError
 
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv", "avi"}
 """Demuxers after whose seek a picture has the time that it has when all are read: others (MPEG program streams)
 make up what their files leave out from what came before."""
+
+AVI = "avi"
 
 SEEK_BACK_S = (0, 1, 12, 60)
 """By how much a seek is aimed too early, one after the other, until what comes first is early enough; then all is read.
@@ -29,7 +33,7 @@ def placed_from(path: Path | str, start: int, fps: float) -> Iterator[tuple[int,
     its position, which is the same whatever ``start`` is.
 
     Raises:
-        VideoError: if the file cannot be opened, or breaks while decoding.
+        VideoError: if the file cannot be opened, breaks while decoding, or its pictures have times out of order.
     """
     for back_s in SEEK_BACK_S if start else ():
         with open_video(path) as container:
@@ -58,10 +62,15 @@ def _placed(
     """Pictures with their positions. Nothing, where it cannot be told at which position they begin."""
     stream = container.streams.video[0]
     begin, per_tick = stream.start_time or 0, float(stream.time_base or 0) * fps
-    position = None if sought else -1
+    position, last = None if sought else -1, None
     for ticks, frame in whole(path, pictures(container, sought)):
         if ticks is not None:
             position = round((ticks - begin) * per_tick)
+            if last is not None and position < last:
+                raise VideoError(
+                    f"{path}: timestamps out of order: frame {position} comes after {last}: convert it to an MP4 first"
+                )
+            last = position
         elif position is None:
             return
         else:
@@ -71,6 +80,8 @@ def _placed(
 
 def can_seek(container: av.container.InputContainer) -> bool:
     """Whether pictures have the same times after a seek as when all are read."""
+    if container.format.name == AVI:  # times are counted from the first picture, and an unknown number may be left out
+        return not container.streams.video[0].codec_context.has_b_frames
     return container.format.name in SEEKABLE
 
 
@@ -80,9 +91,29 @@ def pictures(
     """Pictures in the order in which they are shown, each with its time in ticks, or None where nothing tells it; of a
     container in which somebody ``sought``, from the first keyframe that comes."""
     stream = container.streams.video[0]
-    begun = not sought
+    begun, counted = not sought, container.format.name == AVI
+    times: deque[int | None] = deque()
     for packet in container.demux(stream):
         # Before a keyframe some decoders (MPEG-4's) give pictures made of grey.
         begun = begun or packet.is_keyframe
-        if begun:
-            yield from ((frame.pts, frame) for frame in packet.decode())
+        if not begun:
+            continue
+        frames = packet.decode()
+        if counted and packet.size and not _repeats(stream.codec_context, len(frames), len(times)):
+            times.append(packet.dts)
+        # One picture a packet: the first that is shown takes the first time, the second the second, and so on.
+        yield from (((times.popleft() if times else None) if counted else frame.pts, frame) for frame in frames)
+
+
+def _repeats(decoder: av.VideoCodecContext, given: int, waiting: int) -> bool:
+    """Whether a packet, with which a decoder gave so many pictures while so many were waited for, only says that the
+    last one stays: MPEG-4 has such."""
+    return decoder.name == "mpeg4" and not given and waiting >= int(decoder.has_b_frames)
+
+
+def packet_ticks(container: av.container.InputContainer) -> list[int]:
+    """When pictures are shown, in order, from packets alone: nothing is decoded."""
+    in_decoding_order = container.format.name == AVI
+    shown = [packet for packet in container.demux(container.streams.video[0]) if packet.size and not packet.is_discard]
+    ticks = [packet.dts if in_decoding_order else packet.pts for packet in shown]
+    return sorted(tick for tick in ticks if tick is not None)

@@ -26,7 +26,7 @@ from jaxtyping import UInt8
 
 from preprocessing.opening import open_video, whole
 from preprocessing.places import VideoError
-from preprocessing.timing import pictures, placed_from
+from preprocessing.timing import packet_ticks, pictures, placed_from
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
@@ -190,7 +190,7 @@ def count_even_pictures(path: Path | str) -> int:
     fps = probe(path).fps
     with open_video(path) as container:
         stream = container.streams.video[0]
-        ticks = np.sort([packet.pts for packet in container.demux(stream) if packet.pts is not None])
+        ticks = np.array(packet_ticks(container))
         frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
     if (off := np.flatnonzero(frames != np.arange(len(frames)))).size:
         raise VideoError(

@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from preprocessing.video import iter_frames
+from preprocessing.places import VideoError
+from preprocessing.video import count_even_pictures, iter_frames
 
 FRAMES = 80
 OPEN = {"g": "24", "bf": "3", "sc_threshold": "0", "x264-params": "open-gop=1"}
@@ -20,8 +21,8 @@ LONG = {"g": "250", "bf": "3", "sc_threshold": "0"}
 FILES = [
     ("libx264", "mp4", CLOSED), ("libx264", "mp4", OPEN), ("libx264", "mov", OPEN), ("libx264", "matroska", OPEN),
     ("libx264", "mpegts", CLOSED), ("libx264", "mpegts", OPEN), ("libx264", "mpegts", LONG), ("libx264", "flv", CLOSED),
-    ("libx265", "mp4", HEVC), ("libx265", "matroska", HEVC),
-    ("libx265", "mpegts", HEVC), ("mpeg4", "mp4", MPEG), ("mpeg4", "avi", PLAIN),
+    ("libx264", "avi", CLOSED), ("libx264", "avi", PLAIN), ("libx265", "mp4", HEVC), ("libx265", "matroska", HEVC),
+    ("libx265", "mpegts", HEVC), ("mpeg4", "mp4", MPEG), ("mpeg4", "avi", MPEG), ("mpeg4", "avi", PLAIN),
     ("mpeg4", "mpegts", MPEG), ("mpeg2video", "mpegts", MPEG), ("mpeg2video", "mpeg", PLAIN),
     ("libvpx-vp9", "webm", {"g": "24"}), ("libvpx-vp9", "mp4", {"g": "24"}), ("mjpeg", "avi", {}),
 ]  # fmt: skip
@@ -92,3 +93,48 @@ def test_frames_are_those_of_a_whole_reading_wherever_it_begins(
         if len(got) != len(expected) or not all(map(np.array_equal, got, expected)):
             wrong.append((start, [number_of(frame) for frame in got]))
     assert not wrong
+
+
+def test_pictures_of_an_avi_are_shown_in_order_and_counted(written: Write) -> None:
+    """Its packets are stamped in the order of decoding (H.264), or one too late (MPEG-4)."""
+    for path in (written("libx264", "avi", CLOSED), written("mpeg4", "avi", MPEG)):
+        assert count_even_pictures(path) == FRAMES
+
+
+def test_a_picture_that_is_not_coded_is_the_last_one_again(written: Write, tmp_path: Path) -> None:
+    """MPEG-4 says by a few bytes that nothing moved."""
+    number = 47  # the last before a keyframe: no other is built on it
+    bits = f"0101{number % 25:05b}10"  # moves (01), in this second (0), 1, when in it, 1, not coded (0)
+    same = b"\0\0\1\xb6" + int(f"{bits}01111", 2).to_bytes(2)
+
+    def change(packet: av.Packet) -> av.Packet:
+        return with_times(av.Packet(same), packet.pts, packet.dts) if packet.dts == number else packet
+
+    copied(written("mpeg4", "avi", PLAIN), tmp_path / "same.avi", change)
+    seen = [number_of(frame) for frame in iter_frames(tmp_path / "same.avi")]
+    assert seen == [*range(number), number - 1, *range(number + 1, FRAMES)]
+
+
+def test_times_out_of_order_are_refused(written: Write, tmp_path: Path) -> None:
+    def change(packet: av.Packet) -> av.Packet:
+        return with_times(packet, packet.dts + (20 if packet.dts < 40 else 10), packet.dts)
+
+    copied(written("mjpeg", "avi", {}), tmp_path / "back.mkv", change)
+    with pytest.raises(VideoError, match="timestamps out of order: frame 30 comes after 39: convert it to an MP4"):
+        list(iter_frames(tmp_path / "back.mkv"))
+
+
+def copied(source: Path, target: Path, change: Callable[[av.Packet], av.Packet]) -> None:
+    """The video with other packets."""
+    with av.open(str(source)) as a, av.open(str(target), "w") as b:
+        stream = b.add_stream_from_template(a.streams.video[0])
+        for packet in a.demux(video=0):
+            if packet.size:
+                changed = change(packet)
+                changed.time_base, changed.stream = packet.time_base, stream
+                b.mux(changed)
+
+
+def with_times(packet: av.Packet, pts: int | None, dts: int | None) -> av.Packet:
+    packet.pts, packet.dts = pts, dts
+    return packet
