@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,10 +23,63 @@ make up what their files leave out from what came before."""
 
 AVI = "avi"
 
+HALF = Fraction(1, 2)
+"""Of a frame."""
+
+SLACK_FRAMES = 4
+"""By which lengths may be off."""
+
 SEEK_BACK_S = (0, 1, 12, 60)
 """By how much a seek is aimed too early, one after the other, until what comes first is early enough; then all is read.
 Pictures shown before a keyframe but stored after it (HEVC, open groups) are lost by a seek to it, and some containers
 do not know where keyframes are. Encoders put one every 250 pictures or oftener."""
+
+
+def rate_and_length(stream: av.VideoStream) -> tuple[float, int]:
+    """Frames a second and how many, by the header; 0 where it does not say so."""
+    rate, count = stream.average_rate or stream.guessed_rate, stream.frames
+    if not rate or not count or not stream.duration or not stream.time_base:
+        return float(rate or 0), count
+    length_s = stream.duration * stream.time_base
+    if abs(length_s * rate - count) < HALF:
+        return float(rate), count
+    # The length is that of what an edit list shows; count and mean rate are those of all that the file holds, and of
+    # the gaps where pictures were left out.
+    shown = sum(not entry.is_discard for entry in stream.index_entries)
+    if not shown:
+        return float(rate), count
+    even = stream.guessed_rate
+    return float(even if even and abs(length_s * even - shown) <= 1 else shown / length_s), shown
+
+
+def length_by_packets(container: av.container.InputContainer, fps: float) -> int | None:
+    """How many frames a source has that reads to its end, or None if its packets end before the header says: the file
+    was cut short. Reads all of it, and decodes nothing.
+
+    A header that does not count pictures may give the time of what ends last, and the sound may go on.
+    """
+    stream = container.streams.video[0]
+    last, ends_s = None, 0.0
+    for packet in container.demux():
+        if packet.pts is None or packet.time_base is None:
+            continue
+        ends_s = max(ends_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream is stream and not packet.is_discard:
+            last = packet.pts if last is None else max(last, packet.pts)
+    if last is None:
+        return None
+    promised_s = (container.duration or 0) / av.time_base
+    if not container.format.name.startswith("matroska"):  # whose length is the time at which it ends
+        promised_s += max(0, container.start_time or 0) / av.time_base
+    if is_short(round(ends_s * fps), round(promised_s * fps)):
+        return None
+    return 1 + round((last - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
+
+
+def is_short(count: int, promised: int) -> bool:
+    """Whether so many frames are too few for those promised: what headers say of the length is a time, and rates are
+    means."""
+    return count < min(0.9 * promised, promised - SLACK_FRAMES)
 
 
 def placed_from(path: Path | str, start: int, fps: float) -> Iterator[tuple[int, av.VideoFrame]]:

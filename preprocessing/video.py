@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from jaxtyping import UInt8
 
 from preprocessing.opening import open_video, whole
 from preprocessing.places import VideoError
-from preprocessing.timing import packet_ticks, pictures, placed_from
+from preprocessing.timing import length_by_packets, packet_ticks, pictures, placed_from, rate_and_length
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 """Lower case; what makes a file a video where a folder is searched or a user names one."""
@@ -57,7 +57,7 @@ class VideoInfo:
     fps: float
     """Average frame rate."""
     num_frames: int
-    """From the header or, where it is silent, from the duration; 0 where both are."""
+    """From the header or, where it is silent, from the duration of what ends last; 0 where both are."""
     rotation: int
     """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
 
@@ -164,17 +164,16 @@ def probe(path: Path | str) -> VideoInfo:
     """What the header says, after decoding one frame. Raises ``VideoError`` naming the file and the fault."""
     with open_video(path) as container:
         stream = container.streams.video[0]
-        fps = stream.average_rate or stream.guessed_rate
+        fps, num_frames = rate_and_length(stream)
         if not fps:
             raise VideoError(f"{path}: no frame rate: not a video, or one without timestamps")
         _, frame = next(whole(path, pictures(container)), (None, None))
         if frame is None:
             raise VideoError(f"{path}: no frame can be decoded")
-        num_frames = stream.frames
         if not num_frames and container.duration:
             # Matroska's is the time at which it ends, whenever it begins.
             late = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
-            num_frames = round((container.duration - late) / av.time_base * float(fps))
+            num_frames = round((container.duration - late) / av.time_base * fps)
         width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height  # square pixels
         if frame.rotation % 180:
             width, height = height, width
@@ -182,7 +181,25 @@ def probe(path: Path | str) -> VideoInfo:
             raise VideoError(
                 f"{path}: pictures of {width}×{height} pixels: sides may have {SIDES_PX[0]} to {SIDES_PX[1]}"
             )
-        return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
+        return VideoInfo(width, height, fps, num_frames, frame.rotation % 360)
+
+
+def measure(path: Path | str) -> VideoInfo:
+    """As ``probe``; where the header does not count the frames, all of the file is read to do so, without decoding it.
+    Of a file that was cut short, ``num_frames`` stays what was promised.
+
+    Raises:
+        VideoError: naming the file and the fault.
+    """
+    info = probe(path)
+    with open_video(path) as container:
+        if container.streams.video[0].frames:
+            return info
+        try:
+            num_frames = length_by_packets(container, info.fps)
+        except av.FFmpegError:  # decoding tells where it breaks
+            return info
+    return info if num_frames is None else replace(info, num_frames=num_frames)
 
 
 def count_even_pictures(path: Path | str) -> int:

@@ -17,7 +17,8 @@ from scenedetect import AdaptiveDetector, FrameTimecode
 from models.timeline import TEMPORAL_FACTOR, check_num_frames
 from preprocessing.duplicates import Fingerprint
 from preprocessing.executor import Rejected
-from preprocessing.video import VideoInfo, iter_frames, probe
+from preprocessing.timing import is_short
+from preprocessing.video import VideoInfo, iter_frames, measure
 from preprocessing.window import Window, frame_step
 
 DETECTION_SIDE_PX = 256
@@ -46,10 +47,6 @@ class SplitConfig:
             raise ValueError(f"min_frames ({self.min_frames}) must not exceed num_frames ({self.num_frames})")
 
 
-SLACK_FRAMES = 4
-"""By which what a header says of the length may be off: it is a time, and rates are means."""
-
-
 @dataclass(frozen=True)
 class Scan:
     """What one pass over a source tells."""
@@ -68,7 +65,7 @@ def scan(path: Path | str, config: SplitConfig) -> Scan:
         VideoError: if the source cannot be read.
         Rejected: if the source ends long before its header says: a file cut short.
     """
-    info = probe(path)
+    info = measure(path)
     rate = Fraction(info.fps).limit_denominator(1001)
     detector = AdaptiveDetector(
         adaptive_threshold=config.threshold, min_scene_len=max(1, round(config.min_shot_s * info.fps))
@@ -81,7 +78,7 @@ def scan(path: Path | str, config: SplitConfig) -> Scan:
         fingerprint.see(count - 1, frame)
         found = detector.process_frame(FrameTimecode(count - 1, rate), frame[..., ::-1])  # the detector reads BGR
         cuts += [cut.frame_num for cut in found]
-    if count < min(0.9 * info.num_frames, info.num_frames - SLACK_FRAMES):
+    if is_short(count, info.num_frames):
         raise Rejected(f"cut short: {count} frames can be decoded of the {info.num_frames} its header promises")
     edges = [0, *cuts, count]
     return Scan(info, list(pairwise(edges)), bytes(fingerprint))

@@ -10,8 +10,8 @@ import pytest
 
 from preprocessing.places import VideoError
 from preprocessing.video import count_even_pictures, iter_frames
+from tests.numbered_videos import FRAMES, copied, number_of, with_times, write_numbered
 
-FRAMES = 80
 OPEN = {"g": "24", "bf": "3", "sc_threshold": "0", "x264-params": "open-gop=1"}
 CLOSED = {"g": "24", "bf": "3", "sc_threshold": "0"}
 HEVC = {"x265-params": "keyint=24:min-keyint=24:bframes=3:log-level=none"}
@@ -27,22 +27,6 @@ FILES = [
     ("libvpx-vp9", "webm", {"g": "24"}), ("libvpx-vp9", "mp4", {"g": "24"}), ("mjpeg", "avi", {}),
 ]  # fmt: skip
 """Codec, container, options of the encoder."""
-
-
-def numbered(count: int = FRAMES) -> list[np.ndarray]:
-    """Frames that show their number: seven bars, each a bit; and something that moves."""
-    frames = []
-    for number in range(count):
-        frame = np.full((48, 96, 3), 120, np.uint8)
-        for bit in range(7):
-            frame[:16, bit * 12 : (bit + 1) * 12] = 235 if number >> bit & 1 else 20
-        frame[24:40, 2 * number % 80 : 2 * number % 80 + 16] = 200
-        frames.append(frame)
-    return frames
-
-
-def number_of(frame: np.ndarray) -> int:
-    return sum(1 << bit for bit in range(7) if frame[4:12, bit * 12 + 3 : bit * 12 + 9].mean() > 128)
 
 
 Write = Callable[[str, str, dict[str, str]], Path]
@@ -62,20 +46,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Write:
         return made[name]
 
     return write
-
-
-def write_numbered(path: Path, codec: str, form: str, options: dict[str, str]) -> None:
-    try:
-        av.Codec(codec, "w")
-    except av.codec.codec.UnknownCodecError:
-        pytest.skip(f"this FFmpeg has no {codec}")
-    with av.open(str(path), "w", format=form) as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.bit_rate, stream.options = 4_000_000, options
-        for frame in numbered():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 @pytest.mark.parametrize(("codec", "form", "options"), FILES)
@@ -122,19 +92,3 @@ def test_times_out_of_order_are_refused(written: Write, tmp_path: Path) -> None:
     copied(written("mjpeg", "avi", {}), tmp_path / "back.mkv", change)
     with pytest.raises(VideoError, match="timestamps out of order: frame 30 comes after 39: convert it to an MP4"):
         list(iter_frames(tmp_path / "back.mkv"))
-
-
-def copied(source: Path, target: Path, change: Callable[[av.Packet], av.Packet]) -> None:
-    """The video with other packets."""
-    with av.open(str(source)) as a, av.open(str(target), "w") as b:
-        stream = b.add_stream_from_template(a.streams.video[0])
-        for packet in a.demux(video=0):
-            if packet.size:
-                changed = change(packet)
-                changed.time_base, changed.stream = packet.time_base, stream
-                b.mux(changed)
-
-
-def with_times(packet: av.Packet, pts: int | None, dts: int | None) -> av.Packet:
-    packet.pts, packet.dts = pts, dts
-    return packet
