@@ -12,7 +12,7 @@ from preprocessing.stages.split_scenes import SplitConfig, scan
 from preprocessing.video import count_even_pictures, iter_frames, measure, probe
 from tests.numbered_videos import FRAMES, number_of, write_numbered
 
-CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
+CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0)
 CODED = {"g": "40", "bf": "3", "sc_threshold": "0"}
 
 
