@@ -1,4 +1,4 @@
-"""Reading and writing video: the only file that touches a codec.
+"""Reading and writing video.
 
 Long sources are read with PyAV, frame by frame, with little memory. The short clips inside samples are written with
 PyAV (H.264) and read with decord, whose random access decodes only what a window needs. Decord is never shown a long
@@ -13,8 +13,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -25,7 +24,9 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
-from preprocessing.places import UnreachableError, VideoError, is_uri, open_binary
+from preprocessing.opening import open_video, whole
+from preprocessing.places import VideoError
+from preprocessing.timing import length_by_packets, packet_ticks, pictures, placed_from, rate_and_length
 
 VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".avi", ".divx", ".mpg", ".mpeg", ".mpe",
@@ -42,10 +43,6 @@ KEYFRAME_INTERVAL = 32
 
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Average over the area of each new pixel, colour at full resolution: by default swscale halves that of the result."""
-
-FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif,m4v,mpegvideo,mxf,dv,ivf,nut"
-"""Demuxers that may be used. Others read lists of further files (concat, HLS), whatever a file is called, and would
-open what the author of a video names."""
 
 SIDES_PX = (16, 8192)
 """Least and largest side of pictures, as displayed."""
@@ -64,7 +61,7 @@ class VideoInfo:
     fps: float
     """Average frame rate."""
     num_frames: int
-    """From the header or, where it is silent, from the duration; 0 where both are."""
+    """From the header or, where it is silent, from the duration of what ends last; 0 where both are."""
     rotation: int
     """Degrees counter-clockwise by which stored frames are turned for display: 0, 90, 180 or 270."""
 
@@ -163,25 +160,24 @@ def write_video(
 
 def read_metadata(path: Path | str) -> dict[str, str]:
     """What a video file says of itself. Raises ``VideoError`` naming the file."""
-    with _open(path) as container:
+    with open_video(path) as container:
         return dict(container.metadata)
 
 
 def probe(path: Path | str) -> VideoInfo:
     """What the header says, after decoding one frame. Raises ``VideoError`` naming the file and the fault."""
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
-        fps = stream.average_rate or stream.guessed_rate
+        fps, num_frames = rate_and_length(stream)
         if not fps:
             raise VideoError(f"{path}: no frame rate: not a video, or one without timestamps")
-        frame = next(_decoded(path, container), None)
+        _, frame = next(whole(path, pictures(container)), (None, None))
         if frame is None:
             raise VideoError(f"{path}: no frame can be decoded")
-        num_frames = stream.frames
         if not num_frames and container.duration:
             # Matroska's is the time at which it ends, whenever it begins.
             late = max(0, container.start_time or 0) if "matroska" in container.format.name else 0
-            num_frames = round((container.duration - late) / av.time_base * float(fps))
+            num_frames = round((container.duration - late) / av.time_base * fps)
         width, height = round(frame.width * (stream.sample_aspect_ratio or 1)), frame.height  # square pixels
         if frame.rotation % 180:
             width, height = height, width
@@ -189,15 +185,33 @@ def probe(path: Path | str) -> VideoInfo:
             raise VideoError(
                 f"{path}: pictures of {width}×{height} pixels: sides may have {SIDES_PX[0]} to {SIDES_PX[1]}"
             )
-        return VideoInfo(width, height, float(fps), num_frames, frame.rotation % 360)
+        return VideoInfo(width, height, fps, num_frames, frame.rotation % 360)
+
+
+def measure(path: Path | str) -> VideoInfo:
+    """As ``probe``; where the header does not count the frames, all of the file is read to do so, without decoding it.
+    Of a file that was cut short, ``num_frames`` stays what was promised.
+
+    Raises:
+        VideoError: naming the file and the fault.
+    """
+    info = probe(path)
+    with open_video(path) as container:
+        if container.streams.video[0].frames:
+            return info
+        try:
+            num_frames = length_by_packets(container, info.fps)
+        except av.FFmpegError:  # decoding tells where it breaks
+            return info
+    return info if num_frames is None else replace(info, num_frames=num_frames)
 
 
 def count_even_pictures(path: Path | str) -> int:
     """How many pictures a video has. Raises ``VideoError`` unless the n-th is the n-th frame of ``iter_frames``."""
     fps = probe(path).fps
-    with _open(path) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
-        ticks = np.sort([packet.pts for packet in container.demux(stream) if packet.pts is not None])
+        ticks = np.array(packet_ticks(container))
         frames = np.round((ticks - (stream.start_time or 0)) * float(stream.time_base or 0) * fps)
     if (off := np.flatnonzero(frames != np.arange(len(frames)))).size:
         raise VideoError(
@@ -219,22 +233,16 @@ def iter_frames(
         VideoError: if the file cannot be opened, or breaks while decoding.
     """
     info = probe(path)
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        first = stream.start_time or 0
-        per_tick = float(stream.time_base or 0) * info.fps
-        if start:
-            container.seek(first + int(start / per_tick), stream=stream)  # the keyframe at or before it
-        shown: av.VideoFrame | None = None
-        position, arrives = start, -1
-        for frame in _decoded(path, container):
-            arrives = arrives + 1 if frame.pts is None else round((frame.pts - first) * per_tick)
-            while shown is not None and position < arrives:
-                yield _to_array(shown, size or (info.height, info.width))
-                position += step
-            shown = frame
-        if shown is not None and position <= arrives:
-            yield _to_array(shown, size or (info.height, info.width))
+    size = size or (info.height, info.width)
+    shown: av.VideoFrame | None = None
+    position, arrives = start, -1
+    for arrives, frame in placed_from(path, start, info.fps):
+        while shown is not None and position < arrives:
+            yield _to_array(shown, size)
+            position += step
+        shown = frame
+    if shown is not None and position <= arrives:
+        yield _to_array(shown, size)
 
 
 def read_frames(
@@ -252,39 +260,6 @@ def read_frames(
         if len(frames) == wanted:
             return np.stack(frames)
     raise VideoError(f"{path}: ends after {len(frames)} of the {wanted} frames asked for from frame {start}")
-
-
-@contextmanager
-def _open(path: Path | str) -> Iterator[av.container.InputContainer]:
-    with open_binary(path) as file:
-        try:
-            container: av.container.InputContainer = av.open(
-                file if is_uri(path) else str(Path(path).absolute()),
-                "r",
-                options={"format_whitelist": FORMATS},
-                metadata_errors="replace",
-            )
-        except UnreachableError:
-            raise
-        except (av.FFmpegError, ValueError) as error:
-            refused = isinstance(error, av.ArgumentError)  # what FFmpeg says of a format that is not among these
-            reason = f"none of the formats {FORMATS}" if refused else _reason(error)
-            raise VideoError(f"{path}: not a readable video ({reason})") from error
-        with container:
-            if not container.streams.video:
-                raise VideoError(f"{path}: holds no video stream")
-            yield container
-
-
-def _decoded(path: Path | str, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-    try:
-        yield from container.decode(video=0)
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: breaks while decoding ({_reason(error)})") from error
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _to_array(frame: av.VideoFrame, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:

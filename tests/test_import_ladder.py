@@ -34,7 +34,7 @@ CLOSED = {
 """Folder → what it must not import of its own package: stages use annotators, never the other way."""
 ONLY_IN = {
     "decord": ("preprocessing/video.py",),
-    "av": ("preprocessing/video.py",),
+    "av": ("preprocessing/video.py", "preprocessing/opening.py", "preprocessing/timing.py"),
     "ray": ("preprocessing/executor/ray_actors.py", "preprocessing/executor/gpu_desk.py"),
     "sam2": ("preprocessing/annotators/sam2_masks.py",),
     "mediapipe": ("preprocessing/annotators/mediapipe_pose.py",),

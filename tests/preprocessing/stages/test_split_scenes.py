@@ -1,5 +1,6 @@
 """Shots are found where they change, and windows fill them without overlap."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,11 @@ import pytest
 
 from preprocessing.executor import Rejected
 from preprocessing.places import VideoError
-from preprocessing.stages.split_scenes import SplitConfig, cut_windows, scan
+from preprocessing.stages.split_scenes import SplitConfig, cut_windows, find_cuts, scan
 from preprocessing.video import write_video
 from preprocessing.window import Window, frame_step
 
-CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
+CONFIG = SplitConfig(num_frames=17, min_frames=9, max_fps=30.0, threshold=3.0)
 
 
 def shot(num_frames: int, seed: int) -> np.ndarray:
@@ -31,6 +32,49 @@ def test_a_cut_is_found_where_it_is(tmp_path: Path) -> None:
 def test_motion_is_no_cut(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4", shot(60, 3), 24.0)
     assert scan(tmp_path / "one.mp4", CONFIG).shots == [(0, 60)]
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        (6, 70), (1, 70), (2, 70), (60, 8, 66), (63, 2), (64, 1), (62, 3),
+        (60, 1, 66), (60, 2, 66), (60, 1, 1, 66), (60, 2, 2, 66), (1, 1, 60), (60, 1, 1),
+    ],
+)  # fmt: skip
+def test_shots_are_told_apart_however_short(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+    write_video(tmp_path / "cuts.mp4", np.concatenate([shot(count, seed) for seed, count in enumerate(lengths)]), 25.0)
+    edges = [sum(lengths[:count]) for count in range(len(lengths) + 1)]
+    assert scan(tmp_path / "cuts.mp4", CONFIG).shots == list(pairwise(edges))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_flash_is_a_shot(tmp_path: Path, count: int) -> None:
+    frames = shot(60, 3)
+    frames[30 : 30 + count] = 250
+    write_video(tmp_path / "flash.mp4", frames, 25.0)
+    assert scan(tmp_path / "flash.mp4", CONFIG).shots == [(0, 30), (30, 30 + count), (30 + count, 60)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "cuts"),
+    [
+        ([0, *[35.0] * 8], []),  # a storm, from the first frame to the last
+        ([0, 36, 34, 33, 35, 31, 38], []),
+        ([0, 5, 6, 16, 7, 6], []),  # a jerk: less than three times as much as around it
+        ([0, 5, 6, 26, 7, 6], [3]),
+        ([0, 5, 6, 14, 4, 2], []),
+        ([0, *[0.0] * 4, 16, *[0.0] * 4], [5]),  # of two stills
+        ([0, 60], [1]),
+    ],
+)
+def test_a_cut_is_what_stands_out(changes: list[float], cuts: list[int]) -> None:
+    assert find_cuts([float(change) for change in changes], threshold=3.0) == cuts
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_the_shortest_videos_are_one_shot(tmp_path: Path, count: int) -> None:
+    write_video(tmp_path / "short.mp4", shot(count, 1), 25.0)
+    assert scan(tmp_path / "short.mp4", CONFIG).shots == [(0, count)]
 
 
 def test_windows_fill_shots_without_overlap() -> None:
@@ -80,4 +124,4 @@ def _move_index_first(source: Path, target: Path) -> None:
 @pytest.mark.parametrize("frames", [{"num_frames": 16}, {"min_frames": 8}, {"min_frames": 21}])
 def test_lengths_that_cannot_be_are_refused(frames: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="frames"):
-        SplitConfig(**{"num_frames": 17, "min_frames": 9, **frames}, max_fps=30.0, threshold=3.0, min_shot_s=0.3)
+        SplitConfig(**{"num_frames": 17, "min_frames": 9, **frames}, max_fps=30.0, threshold=3.0)
