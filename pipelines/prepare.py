@@ -48,7 +48,7 @@ from preprocessing.manifest import (
     write_manifest,
     write_rejects,
 )
-from preprocessing.places import local_path
+from preprocessing.places import local_path, way_to
 from preprocessing.prepare_clip import Clip, PrepareClip
 from preprocessing.preview_page import Card, write_preview
 from preprocessing.scan_video import group_by_file
@@ -172,7 +172,7 @@ def _annotate(
     make_stage = partial(PrepareClip, config, sam2 and pool.shared(sam2))
     with ShardSet(out, config.write_shards, written) as shards:
         outcomes = pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal))
-        for outcome in unless_out_of_reach(outcomes, max_unreached, len(clips), "clip"):
+        for outcome in unless_out_of_reach(outcomes, max_unreached, lambda clip: way_to(clip.source.place), "clip"):
             entry: dict[str, Any] = {
                 "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
             }  # fmt: skip

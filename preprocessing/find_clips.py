@@ -10,6 +10,7 @@ from preprocessing.duplicates import twins
 from preprocessing.executor import Failure, Pool, unless_out_of_reach
 from preprocessing.journal import Journal
 from preprocessing.manifest import Reject
+from preprocessing.places import way_to
 from preprocessing.prepare_clip import Clip
 from preprocessing.scan_video import ScannedVideo, Video, scan_video, version_now
 from preprocessing.settings import PrepareConfig
@@ -38,7 +39,7 @@ def find_clips(
             versions[video.place] = version
     make_stage = partial(partial, scan_video, config=config.split_scenes)
     outcomes = pool.run(make_stage, videos[len(journal) :], "scan", "video", done=len(journal))
-    for outcome in unless_out_of_reach(outcomes, max_unreached, len(videos), "video"):
+    for outcome in unless_out_of_reach(outcomes, max_unreached, lambda video: way_to(video.place), "video"):
         scan = outcome.result and asdict(outcome.result)
         failure = outcome.failure and asdict(outcome.failure)
         journal.append({"result": scan, "failure": failure, "seconds": outcome.seconds})

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import asdict
 from pathlib import Path
 
+from models.body.identity import body_identity
 from preprocessing.annotators.results import folder_of, results_name
 from preprocessing.manifest import SCHEMA
 from preprocessing.places import is_uri
@@ -19,18 +20,19 @@ from preprocessing.sources import Source
 
 
 def job_hash(sources: list[Source], config: PrepareConfig) -> str:
-    """What decides the output: the sources, by name and, if they are local, size (wherever they lie), the settings, and
-    the schemas."""
+    """What decides the output: the sources, by name and, if they are local, size (wherever they lie), the settings, the
+    body, other files that are used, and the schemas."""
     sizes = ["" if is_uri(source.place) else file_version(source.place).partition(":")[0] for source in sources]
     named = [[asdict(source) | {"place": ""}, size] for source, size in zip(sources, sizes, strict=True)]
-    decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, files_used(sources, config)]
+    body = body_identity(config.estimate_body.body)
+    decisive = [SCHEMA_VERSION, SCHEMA.names, asdict(config), named, body, files_used(sources, config)]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def files_used(sources: list[Source], config: PrepareConfig) -> list[tuple[str, int]]:
-    """Names of the files beside the videos that decide what is made, and what tells their contents: the checksum that
-    an archive has of its own, or the size; -1 of one that is not there."""
-    files = {Path(config.estimate_body.body)} if config.estimate_body.body != "open" else set()
+    """Names of the files beside videos and body that decide what is made, and what tells their contents: the checksum
+    that an archive has of its own, or the size; -1 of one that is not there."""
+    files = set()
     if config.mask_people.annotator == "sam2":
         files.add(Path(config.mask_people.sam2.checkpoint))
     if not config.track_people.follows:

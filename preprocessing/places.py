@@ -57,6 +57,12 @@ def is_uri(place: Path | str) -> bool:
     return "://" in str(place)
 
 
+def way_to(place: str) -> str:
+    """What all places share that are reached in one way: their scheme and server, or nothing if they are local."""
+    scheme, separator, rest = place.rpartition("::")[2].rpartition("://")
+    return scheme + separator + rest.split("/", 1)[0] if separator else ""
+
+
 def local_path(option: str, place: str, instead: str) -> Path:
     """The path that an option of a program names. Raises ``ValueError`` if it is a URI, saying what to give instead: as
     a path, ``s3://bucket`` would be a folder called ``s3:``."""
@@ -110,12 +116,12 @@ def reaching(place: Path | str) -> Iterator[None]:
         first = _causes(error)[-1]  # fsspec's HTTP calls every failure a file that is not there
         reason = getattr(first, "strerror", None) or str(first) or type(first).__name__
         said = f"{place}: cannot be read ({reason})"
-        if isinstance(error, OSError) and (folder := _lost_folder(str(place))) is not None:
+        if isinstance(error, OSError) and (folder := lost_folder(str(place))) is not None:
             raise LostError(f"{said}, nor anything else in {folder}") from error
         raise UnreachableError(said, _is_on_the_way(place, error)) from error
 
 
-def _lost_folder(place: str) -> Path | None:
+def lost_folder(place: str) -> Path | None:
     """That of a local file (of an archive, say, which a URI ends in), if it is gone or has nothing in it."""
     file = as_path(place.rpartition("::")[2] if is_uri(place) else place)
     if is_uri(file):

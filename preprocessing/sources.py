@@ -208,6 +208,9 @@ def _source(row: Any, columns: Mapping[str, str], config: SourceConfig, listed_i
     text = {key: str(given.get(key, default)) for key, default in defaults.items()}
     for key in filter(given.__contains__, text):
         _require_text(f"{name}: column {columns[key]}", text[key])
+    if config.group_pattern and "group" not in given:
+        named = f"column {columns['group']}" if "group" in columns else "sources.columns.group"
+        raise ValueError(f"{name}: sources.group_pattern looks for a group, and {named} is empty or not there")
     group = _group(str(given["group"]), config.group_pattern) if "group" in given else ""
     return Source(name, place, **text, start_s=start_s, end_s=end_s, group=group)
 

@@ -102,7 +102,8 @@ def placed_from(path: Path | str, start: int, fps: float) -> Iterator[tuple[int,
                 break
             placed = _placed(path, container, fps, sought=True)
             first = next(placed, None)
-            if first is not None and first[0] <= start:
+            # What only begins to be refreshed there (H.264's recovery points) is not whole yet.
+            if first is not None and first[0] <= start and first[1].key_frame:
                 yield first
                 yield from placed
                 return

@@ -117,13 +117,15 @@ def read_motion(name: str, size: tuple[int, int], body: str = "open", people: in
     of training data; they come from left to right. What an ``.npz`` holds is in ``annotators/motion_file.py``.
 
     Raises:
-        ValueError: if it cannot be read, as ``read_motion_file`` says; if fewer people are seen in the video for long
-            enough.
+        ValueError: if it cannot be read, as ``read_motion_file`` says; if a clip's bodies are not of ``body``; if fewer
+            people are seen in the video for long enough.
     """
     if "#" in name or Path(name).suffix.lower() in VIDEO_SUFFIXES:
-        sample = (
-            read_clip(name, size) if "#" in name else _framed(name, people_in_video(Path(name), body, people), size)
-        )
+        if "#" in name:
+            sample = read_clip(name, size)
+            require_same_body(sample.meta.get("body", ""), body, name, "--body")
+        else:
+            sample = _framed(name, people_in_video(Path(name), body, people), size)
         sample = take_frames(sample, np.arange(_whole_latents(sample.num_frames)))
         return Motion(sample.bodies, sample.cameras, sample.fps)
     if not name.lower().endswith(".npz"):

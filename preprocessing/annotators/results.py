@@ -8,6 +8,7 @@ from pathlib import Path
 from preprocessing.annotators.kept_people import TrackConfig
 from preprocessing.executor import Rejected
 from preprocessing.executor.outcome import MachineUnfit
+from preprocessing.places import lost_folder
 
 
 def folder_of(config: TrackConfig) -> tuple[str, str]:
@@ -26,9 +27,9 @@ def results_name(place: str, config: TrackConfig) -> str:
 def results_of(place: str, config: TrackConfig) -> Path:
     """Raises ``Rejected`` if there are none, and ``MachineUnfit`` if their folder is not there any longer."""
     folder, setting = folder_of(config)
-    if not Path(folder).is_dir():
-        raise MachineUnfit(f"{setting}, {folder}, is not there any longer")
     path = Path(folder) / results_name(place, config)
+    if lost_folder(str(path)) is not None:
+        raise MachineUnfit(f"{setting}, {folder}, is not there any longer, or nothing is in it")
     if not path.is_file():
         made = "run 4D-Humans on the video" if config.annotator == "phalp" else "annotate the video"
         raise Rejected(f"no {path}: {made}, or give another {setting}")

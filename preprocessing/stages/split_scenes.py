@@ -39,6 +39,13 @@ LARGE_CHANGE = 27.0
 of sports and dance; between those of two, 30 to 87."""
 
 
+STILL = 1.0
+"""Less than this is the change between a picture and its repeat, which differs by how it was encoded."""
+
+RHYTHM = 12
+"""Frames before and after one in which it is looked whether pictures are repeated."""
+
+
 @dataclass
 class SplitConfig:
     """How sources are cut."""
@@ -121,7 +128,10 @@ def find_cuts(changes: list[float], threshold: float) -> list[int]:
     for frame, change in enumerate(changes):
         if frame == 0 or change < LEAST_CHANGE:
             continue
-        near = sorted(changes[max(1, frame - NEIGHBOURS) : frame] + changes[frame + 1 : frame + 1 + NEIGHBOURS])
+        before, after = changes[max(1, frame - RHYTHM) : frame], changes[frame + 1 : frame + 1 + RHYTHM]
+        if pictures_repeat([*before, change, *after]):
+            before, after = ([other for other in side if other >= STILL] for side in (before, after))
+        near = sorted(before[-NEIGHBOURS:] + after[:NEIGHBOURS])
         calm = near[: (len(near) + 1) // 2]
         usual = sum(near) / max(1, len(near))
         if change >= LARGE_CHANGE:
@@ -129,6 +139,14 @@ def find_cuts(changes: list[float], threshold: float) -> list[int]:
         if change >= threshold * usual:
             cuts.append(frame)
     return cuts
+
+
+def pictures_repeat(changes: list[float]) -> bool:
+    """Whether pictures are shown several times each, as often every time or once more or less (15 a second in a video
+    of 30, 24 in one of 60): changes then come in steps, and stand out from the repeats between them without being cuts.
+    """
+    gaps = np.diff(np.flatnonzero(np.array(changes) >= STILL))
+    return len(gaps) >= 4 and bool(gaps.min() >= 2 and gaps.max() - gaps.min() <= 1)
 
 
 def cut_windows(

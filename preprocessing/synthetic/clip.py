@@ -33,7 +33,7 @@ from preprocessing.synthetic.scene.world import Place, World
 from preprocessing.synthetic.scores import score
 from preprocessing.synthetic.sets import PEOPLE, PLACES, POOL, SETS, Recipe
 
-ANNOTATOR = "synthetic-2"
+ANNOTATOR = "synthetic-3"
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,7 @@ def test_without_masks_sam2_makes_them(annotated, tmp_path):
 
 
 def test_a_video_without_a_file_is_rejected_for_that(annotated):
+    (annotated[0] / "annotations" / "other.npz").touch()
     reason = prepared(annotated[0], None)
     assert "stand.npz: annotate the video, or give another track_people.npz.folder" in reason
 

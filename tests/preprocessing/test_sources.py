@@ -198,6 +198,9 @@ def test_files_that_were_cut_from_one_video_are_a_group(folder: Path) -> None:
     sources, rejects = find_sources(folder / "list.txt", SourceConfig(group_pattern=r"^\w+(?=_\d+_)"))
     assert [source.group for source in sources] == ["a_1Z", "a_1Z"]
     assert "finds no group in 'other.mp4'" in rejects[0].reason
+    without = write_table(folder / "without.csv", [{"video": name} for name in names])
+    with pytest.raises(ValueError, match=r"looks for a group, and column group is empty or not there"):
+        find_sources(without, SourceConfig(group_pattern=r"^\w+(?=_\d+_)"))
     rows = [
         {"video": "b.mp4", "of": "x", "end": 2}, {"video": "a.MP4", "of": "x", "end": None},
         {"video": "b.mp4", "of": "y", "end": 3}, {"video": "deep/c.webm", "of": "", "end": None},

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,23 @@ def test_frames_are_those_of_a_whole_reading_wherever_it_begins(
         if len(got) != len(expected) or not all(map(np.array_equal, got, expected)):
             wrong.append((start, [number_of(frame) for frame in got]))
     assert not wrong
+
+
+def test_no_clip_begins_while_a_picture_is_only_being_refreshed(tmp_path: Path) -> None:
+    """H.264 may renew pictures stripe by stripe: after a seek to where that begins, they are grey for a while."""
+    noise = np.random.default_rng(0).integers(0, 256, (96, 560, 3), dtype=np.uint8)
+    blurred = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    with av.open(str(tmp_path / "refreshed.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.options = {"g": "30", "bf": "0", "preset": "veryfast", "x264-params": "intra-refresh=1"}
+        for left in range(400):
+            picture = np.ascontiguousarray(blurred[:, left : left + 160])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    straight = list(iter_frames(tmp_path / "refreshed.mp4"))
+    for start in range(1, 400, 11):
+        np.testing.assert_array_equal(next(iter_frames(tmp_path / "refreshed.mp4", start)), straight[start], f"{start}")
 
 
 def test_pictures_of_an_avi_are_shown_in_order_and_counted(written: Write) -> None:

@@ -202,13 +202,15 @@ def test_a_background_video_is_read_as_it_is_needed(tmp_path):
         list(scene.read_background(str(tmp_path / "b.mp4"), 9, SIZE))
 
 
-def test_a_reference_is_of_the_body_that_is_generated(tmp_path):
+def test_references_and_motions_are_of_the_body_that_is_generated(tmp_path):
     sample = make_sample(0)
     sample.meta["body"] = "open-head"
     folder = write_shards(tmp_path / "s", [("test", sample)])
     assert scene.read_reference(f"{folder}#{sample.key}", SIZE, "open-head").key == sample.key
     with pytest.raises(ValueError, match=r"are of open-head, and --body is open: set it to open-head"):
         scene.read_reference(f"{folder}#{sample.key}", SIZE, "open")
+    with pytest.raises(ValueError, match=r"are of open-head, and --body is open: set it to open-head"):
+        scene.read_motion(f"{folder}#{sample.key}", SIZE, "open")
 
 
 def test_a_picture_that_is_none_is_refused(tmp_path):

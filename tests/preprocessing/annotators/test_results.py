@@ -12,9 +12,13 @@ from preprocessing.executor.outcome import MachineUnfit
 
 def test_a_folder_that_is_gone_is_no_fault_of_the_videos(tmp_path: Path) -> None:
     config = TrackConfig(0.5, 4, 0.5, 3, 0.3, annotator="npz", npz=NpzConfig(str(tmp_path / "annotations")))
-    with pytest.raises(MachineUnfit, match=r"track_people\.npz\.folder, .*annotations, is not there any longer"):
+    gone = r"track_people\.npz\.folder, .*annotations, is not there any longer, or nothing is in it"
+    with pytest.raises(MachineUnfit, match=gone):
         results_of("videos/a.mp4", config)
-    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations").mkdir()  # as where nothing is mounted
+    with pytest.raises(MachineUnfit, match=gone):
+        results_of("videos/a.mp4", config)
+    (tmp_path / "annotations" / "b.npz").touch()
     with pytest.raises(Rejected, match=r"no .*annotations/a\.npz: annotate the video"):
         results_of("videos/a.mp4", config)
     (tmp_path / "annotations" / "a.npz").touch()

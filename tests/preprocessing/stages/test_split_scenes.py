@@ -65,6 +65,11 @@ def test_a_flash_is_a_shot(tmp_path: Path, count: int) -> None:
         ([0, 5, 6, 14, 4, 2], []),
         ([0, *[0.0] * 4, 16, *[0.0] * 4], [5]),  # of two stills
         ([0, 60], [1]),
+        ([0, *[28.0, 0.3] * 12], []),  # each picture twice
+        ([0, *[28.0, 0.3, 0.2] * 12], []),
+        ([0, *[28.0, 0.3, 26.0, 0.2, 0.4] * 6], []),  # films in a video of 60 frames a second
+        ([0, *[28.0, 0.3] * 6, 90.0, 0.2, *[28.0, 0.3] * 6], [13]),
+        ([0, *[0.4] * 6, 40, *[0.4] * 6, 40, *[0.4] * 20], [7, 14]),  # three stills
     ],
 )
 def test_a_cut_is_what_stands_out(changes: list[float], cuts: list[int]) -> None:
