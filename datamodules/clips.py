@@ -53,8 +53,7 @@ class ClipDataset(Dataset):
         global_batch: int = 1,
     ) -> None:
         shards.require_people(surface.max_people)
-        if surface.body is not None:
-            shards.require_body(surface.body)
+        shards.require_body(surface.body)
         self.buckets, self.bucket_of = [Bucket(size, num_frames)], np.zeros(len(shards), int)
         self.order: Callable[[int], int] | None = None
         if training and buckets:

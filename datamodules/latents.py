@@ -65,8 +65,7 @@ class LatentDataset(Dataset):
         weights: list[float] | None = None,
     ) -> None:
         shards.require_people(surface.max_people)
-        if surface.body is not None:
-            shards.require_body(surface.body)
+        shards.require_body(surface.body)
         self.references = references
         self.order = Mixture(shards.sizes, counts_of(weights, shards.sizes), seed) if training else None
         self.shards, self.info, self.surface, self.seed, self.training = shards, info, surface, seed, training

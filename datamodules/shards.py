@@ -116,8 +116,11 @@ class Shards:
                 f"(clip {self.rows[worst].key!r} has {people[worst]}): set max_people to at least {people[worst]}"
             )
 
-    def require_body(self, body: str) -> None:
-        """Raise ``ValueError`` naming a clip and both bodies if any clip's is not ``body`` (a name or path)."""
+    def require_body(self, body: str | None) -> None:
+        """Raise ``ValueError`` naming a clip and both bodies if any clip's is not ``body`` (a name or path; None where
+        nothing looks at bodies)."""
+        if body is None:
+            return
         for noted, key in self.rows.distinct(BODY).items():
             if noted:
                 from models.body.identity import require_same_body  # slow to import: a VAE fit does without

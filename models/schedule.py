@@ -18,7 +18,7 @@ def warmup_cosine(step: int, warmup_steps: int, total_steps: int, floor: float =
 
 def schedule(
     optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int | float, floor: float = 0.0
-) -> LambdaLR:  # fmt: skip
+) -> LambdaLR:
     """``warmup_cosine`` over the steps of a fit (Lightning's ``estimated_stepping_batches``).
 
     Raises:

@@ -114,9 +114,8 @@ def prepare(videos: Path, out: Path, config: PrepareConfig, execution: Execution
         write_manifest(out, rows, job, config.split_shares)
         settings = {"videos": str(videos), "out": str(out), "job": job, **asdict(config)}
         try:
-            from pipelines.common.data_run import (
-                log_data,  # here, as workers import this file: Lightning is 6 s for each
-            )
+            # Here, as workers import this file: Lightning is 6 s for each.
+            from pipelines.common.data_run import log_data
 
             log_data(out, settings, rows, [of_clip for _, of_clip in scores], rejects, state / "scores.png")
         except Exception as error:  # a server that is away; what was made is made
@@ -173,9 +172,8 @@ def _annotate(
     with ShardSet(out, config.write_shards, written) as shards:
         outcomes = pool.run(make_stage, clips[len(journal) :], "prepare", "clip", done=len(journal))
         for outcome in unless_out_of_reach(outcomes, max_unreached, lambda clip: way_to(clip.source.place), "clip"):
-            entry: dict[str, Any] = {
-                "row": None, "failure": _as_json(outcome.failure), "scores": {}, "seconds": outcome.seconds
-            }  # fmt: skip
+            failure = outcome.failure and asdict(outcome.failure)
+            entry: dict[str, Any] = {"row": None, "failure": failure, "scores": {}, "seconds": outcome.seconds}
             if outcome.result:
                 if len(shards.rows) < config.preview_clips:
                     write_atomically(sheets / outcome.result.packed.row.key, outcome.result.sheet)
@@ -193,10 +191,6 @@ def _annotate(
         if (sheets / row.key).exists():
             cards.append(Card(row, entry["scores"], (sheets / row.key).read_bytes()))
     return shards.rows, cards, scores, rejects
-
-
-def _as_json(failure: Failure | None) -> dict[str, Any] | None:
-    return None if failure is None else asdict(failure)
 
 
 def _summary(out: Path) -> str:

@@ -78,10 +78,11 @@ class BodyTokens(nn.Module):
 
     def forward(self, body: BodyBatch) -> Float[Tensor, "B n K E"]:
         encoded = self.encoding(global_points(body))
-        place = place_in_latent(encoded.shape[1], encoded.device)
         if self.merge_frames:
             encoded = rearrange(group_by_latent(encoded), "B f k K C -> B f K (k C)")
-            place = (torch.arange(encoded.shape[1], device=place.device) > 0).long()
+            place = (torch.arange(encoded.shape[1], device=encoded.device) > 0).long()
+        else:
+            place = place_in_latent(encoded.shape[1], encoded.device)
         if self.point_identity:
             rest = self.encoding(rearrange(body.rest_points, "B P N xyz -> B (P N) xyz"))
             encoded = torch.cat([encoded, repeat(rest, "B K C -> B n K C", n=encoded.shape[1])], dim=-1)

@@ -28,9 +28,9 @@ def results_of(place: str, config: TrackConfig) -> Path:
     """Raises ``Rejected`` if there are none, and ``MachineUnfit`` if their folder is not there any longer."""
     folder, setting = folder_of(config)
     path = Path(folder) / results_name(place, config)
-    if lost_folder(str(path)) is not None:
-        raise MachineUnfit(f"{setting}, {folder}, is not there any longer, or nothing is in it")
     if not path.is_file():
+        if lost_folder(str(path)) is not None:
+            raise MachineUnfit(f"{setting}, {folder}, is not there any longer, or nothing is in it")
         made = "run 4D-Humans on the video" if config.annotator == "phalp" else "annotate the video"
         raise Rejected(f"no {path}: {made}, or give another {setting}")
     return path
